@@ -1,0 +1,1 @@
+"""The machinery around the team's model: the same in every repository."""

@@ -1,0 +1,5 @@
+"""``python -m mlops``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,243 @@
+"""From a trained candidate to a registered challenger, and from there to champion."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import convert, gates, pipeline, project, report
+from .convert import SERVED
+from .errors import GateError, MlopsError, PipelineError
+from .gates import Record
+from .lineage import FILE, Lineage, data_versions, git, git_state, sha256
+from .registry import Version, open_registry
+from .registry.base import champion, find, released
+from .registry.base import promote as name_champion
+from .settings import (
+    Params,
+    Paths,
+    edit_params,
+    environment_name,
+    load_gates,
+    load_params,
+    load_settings,
+)
+
+CHALLENGER = "challenger"
+RECORD = "gates.json"
+CACHE = Path("models/registry")
+
+
+def reproduce(timeout: int | None = None) -> None:
+    """Run what has changed of the pipeline.
+
+    Raises:
+        MlopsError: with the exit code of the stage that failed, or 124 after ``timeout`` seconds.
+    """
+    params = load_params()
+    if params.train.parent:
+        shutil.copytree(fetch(params.train.parent), Paths().parent, dirs_exist_ok=True)
+    pipeline.forget(Paths())
+    try:
+        command = [sys.executable, "-m", "dvc", "repro"]
+        done = subprocess.run(command, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise PipelineError(
+            f"The pipeline ran longer than {timeout} s and was ended.", 124
+        ) from None
+    if done.returncode:
+        raise pipeline.failure(Paths()) or PipelineError("The pipeline stopped: DVC says why.", 1)
+
+
+def sample(share: float) -> Path:
+    """Run the whole pipeline on a share of the records, below build/sample; return that folder."""
+    params, folder = load_params(), Path("build/sample")
+    params = Params.model_validate(
+        params.model_dump() | {"data": params.data.model_dump() | {"sample": share}}
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pipeline.run(params, Paths(folder))
+    return folder
+
+
+def judge(paths: Paths) -> Record:
+    """Gate the candidate against the champions, and write the record and the report.
+
+    The verdict is in the record: a refusal is not raised here, so that there is a report to read.
+    """
+    settings, limits, params = load_settings(), load_gates(), load_params()
+    Lineage.read(paths.model)
+    registry, environment = open_registry(settings), environment_name()
+    rivals = {
+        version.number: fetch(version.number)
+        for version in released(registry, environment, limits.champion.released)
+    }
+    test = paths.prepared / "test.parquet"
+    record = gates.judge(paths.model, test, limits, params.seed, rivals)
+    record = record.sign(gates.signing_key(settings))
+    paths.gates.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    report.write(record, paths, next(iter(rivals.values()), None))
+    return record
+
+
+def register(paths: Paths) -> Version:
+    """Register the candidate as the challenger; the first of all becomes dev's champion.
+
+    Raises:
+        GateError: the record is missing, edited, about another model, stale, or a refusal.
+        MlopsError: something is not committed, so that the version could not be made again.
+    """
+    settings = load_settings()
+    record = verified(paths)
+    registry = open_registry(settings)
+    for version in registry.list():
+        if version.digest == record.model:
+            return version
+    committed()
+    lineage = Lineage.read(paths.model)
+    facts: dict[str, Any] = {
+        "digest": record.model,
+        "commit": git("rev-parse", "HEAD"),
+        "branch": lineage.git.branch,
+        "run": lineage.run,
+        "lock": lineage.lock,
+        "parent": lineage.parent,
+        "reason": lineage.reason,
+        "team": lineage.team,
+        "record": record.signature,
+        **{f"data.{path}": md5 for path, md5 in data_versions().items()},
+        **{f"metric.{name}": value for name, value in record.scores["challenger"].items()},
+    }
+    facts["gate"] = "passed"
+    bundle = assemble(paths, record)
+    made = registry.register(bundle, facts)
+    registry.set_alias(CHALLENGER, made.number)
+    if registry.alias(champion("dev")) is None:
+        name_champion(registry, made.number, "dev")
+    return find(registry, made.number)
+
+
+def promote(number: int, environment: str) -> Version:
+    """Name a version champion of an environment that is not protected.
+
+    Raises:
+        GateError: the version's record was edited, or does not belong to its model.
+        MlopsError: the environment is protected, or there is no such version.
+    """
+    settings = load_settings(environment)
+    if settings.protected:
+        raise MlopsError(
+            f"{environment} is protected: its champion changes by a release only "
+            f"(environments/{environment}.yaml)."
+        )
+    verify_version(number)
+    registry = open_registry(settings)
+    name_champion(registry, number, environment)
+    return find(registry, number)
+
+
+def verify_version(number: int) -> Record:
+    """Return a version's record; raise :class:`GateError` unless it is genuine and a pass."""
+    settings = load_settings()
+    find(open_registry(settings), number)
+    folder = fetch(number)
+    record = Record.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+    record.verify(gates.signing_key(settings), sha256(folder / SERVED))
+    return record
+
+
+def advance(last: str) -> str:
+    """Move data.last to ``last``, or to the period after the present one; return it."""
+    available = project.data.periods()
+    present = load_params().data.last
+    if not last:
+        following = available[available.index(present) + 1 :] if present in available else available
+        if not following:
+            raise MlopsError(f"The source holds nothing after {present}: there is no new data.")
+        last = following[0]
+    edit_params("data", {"last": last})
+    return last
+
+
+def start_from_champion() -> int:
+    """Let training start from the environment's champion; return its number."""
+    current = open_registry(load_settings()).alias(champion(environment_name()))
+    if current is None:
+        raise MlopsError("There is no champion to start from: register a first model.")
+    edit_params("train", {"parent": current.number})
+    return current.number
+
+
+def verified(paths: Paths) -> Record:
+    """Return the candidate's record, once it is known to be genuine, current and a pass."""
+    if not paths.gates.is_file():
+        raise GateError("record.missing: no gate has seen this model: run `make candidate`.")
+    try:
+        record = Record.model_validate_json(paths.gates.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise GateError(f"record.signature: the gate record is unreadable: {error}") from error
+    served = paths.model / SERVED
+    if not served.is_file():
+        raise MlopsError(f"{served} is missing: run `make candidate`.")
+    record.verify(gates.signing_key(load_settings()), sha256(served))
+    current = open_registry(load_settings()).alias(champion(environment_name()))
+    if (current.number if current else None) != record.champion:
+        raise GateError(
+            f"record.champion: the model was judged against champion {record.champion}, which is "
+            f"now {current.number if current else None}: run `make candidate` again."
+        )
+    if sha256(paths.prepared / "test.parquet") != record.data:
+        raise GateError("record.data: the data has changed since: run `make candidate` again.")
+    return record
+
+
+def committed() -> None:
+    """Refuse to go on unless this very model can be made again from a commit."""
+    state = git_state()
+    if not state.commit:
+        raise MlopsError("There is no commit yet, and a version names one: commit, then register.")
+    changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
+    if changed or state.dirty:
+        shown = ", ".join(line[3:] for line in changed[:5]) or "files that git does not know"
+        raise MlopsError(
+            f"Not committed: {shown}. A version must be reproducible from its commit: "
+            "run `git add --all && git commit`, then `make register`."
+        )
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    status = subprocess.run(command, capture_output=True, text=True, check=False)
+    if status.returncode or json.loads(status.stdout or "{}"):
+        raise MlopsError(
+            "The pipeline's outputs are not those of this commit: run `make candidate`, commit, "
+            "then `make register`."
+        )
+
+
+def fetch(number: int) -> Path:
+    """Return the folder of a version's files; versions never change, so each is fetched once."""
+    folder = CACHE / str(number)
+    if not (folder / FILE).is_file():
+        open_registry(load_settings()).get(number, folder)
+    return folder
+
+
+def assemble(paths: Paths, record: Record) -> Path:
+    """Return the folder that is registered: the model with its record and report."""
+    folder = CACHE / "next"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(paths.model, folder)
+    (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name in ("report.md", "report.html"):
+        shutil.copy(paths.reports / name, folder / name)
+    return folder
+
+
+def convert_again(folder: Path) -> str:
+    """Convert a model's trained form again; say whether the served form is the same, to the bit."""
+    lineage = Lineage.read(folder)
+    again = convert.to_onnx(convert.load(folder), lineage.inputs)
+    if again != (folder / SERVED).read_bytes():
+        raise MlopsError(f"{folder / SERVED} is not what its trained form converts to.")
+    return f"{folder / SERVED}: {len(again):,} bytes, converted again to the same."

@@ -1,0 +1,243 @@
+"""Where things are, and what they run with.
+
+``Settings`` come from environments/<environment>.yaml and MLOPS_* variables, ``Params`` from
+params.yaml, ``Gates`` from gates.yaml, ``Paths`` from the root folder. All are checked on reading.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from . import project
+from .errors import MlopsError
+
+
+class Strict(BaseModel):
+    """A model that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DataParams(Strict):
+    """Which periods are used, and how much of each."""
+
+    first: str
+    last: str
+    sample: float = Field(default=1.0, gt=0, le=1)
+
+
+class SplitParams(Strict):
+    """How many of the newest periods are kept from training."""
+
+    valid: int = Field(default=1, ge=1)
+    test: int = Field(default=1, ge=1)
+
+
+class TrainParams(Strict):
+    """How training starts, and why."""
+
+    parent: int = Field(default=0, ge=0)
+    hypothesis: str = ""
+
+
+class TuneParams(Strict):
+    """What is searched: ``name: [lowest, highest]`` or ``[lowest, highest, "log"]``."""
+
+    trials: int = Field(default=20, ge=1)
+    space: dict[
+        str, tuple[int | float, int | float] | tuple[int | float, int | float, Literal["log"]]
+    ]
+
+
+class Params(Strict):
+    """params.yaml."""
+
+    seed: int = 42
+    data: DataParams
+    split: SplitParams = SplitParams()
+    train: TrainParams = TrainParams()
+    model: dict[str, Any] = {}
+    tune: TuneParams | None = None
+
+
+class Bound(Strict):
+    """A metric's limits."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class DataGates(Strict):
+    """Limits of the data validators."""
+
+    min_rows: int = Field(ge=1)
+    max_null_share: float = Field(ge=0, le=1)
+    skew: float = Field(ge=0, le=1)
+
+
+class BaselineGate(Strict):
+    """How far below the baseline's loss the model's must lie, as a share of it."""
+
+    min_gain: float
+
+
+class ChampionGate(Strict):
+    """By what share the loss may rise, and how many earlier champions are compared."""
+
+    tolerance: float = Field(ge=0)
+    released: int = Field(default=0, ge=0)
+
+
+class SliceGate(Strict):
+    """By what share a slice's loss may rise; slices of fewer rows are not judged."""
+
+    min_rows: int = Field(ge=1)
+    tolerance: float = Field(ge=0)
+
+
+class RobustnessGate(Strict):
+    """By what share the loss may rise under each disturbance."""
+
+    missing: float
+    noise: float
+    unseen: float
+    extreme: float
+
+
+class ParityGate(Strict):
+    """The largest difference between served and trained form."""
+
+    tolerance: float = Field(gt=0)
+
+
+class FootprintGate(Strict):
+    """Budgets of the served form, and multiples of the champion's."""
+
+    max_mb: float
+    max_memory_mb: float
+    max_p99_ms: float
+    vs_champion: float = Field(ge=1)
+    new_dependencies: int = Field(ge=0)
+
+
+class Gates(Strict):
+    """gates.yaml."""
+
+    data: DataGates
+    absolute: dict[str, Bound]
+    baseline: BaselineGate
+    champion: ChampionGate
+    slices: SliceGate
+    robustness: RobustnessGate
+    parity: ParityGate
+    footprint: FootprintGate
+
+
+class Settings(BaseSettings):
+    """What differs between environments; MLOPS_<KEY> wins over the file."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="forbid")
+
+    tracking_uri: str = "sqlite:///mlflow.db"
+    protected: bool = True
+    kind: Literal["experimental", "retraining-baseline"] = "experimental"
+    reason: Literal["manual", "schedule", "drift", "new-data"] = "manual"
+    image: str = ""
+    signing_key: SecretStr | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment's variables win over the file, which is handed in first."""
+        return env_settings, init_settings
+
+
+class Paths:
+    """Where the pipeline reads and writes; ``root`` is the repository, or a folder like it."""
+
+    def __init__(self, root: Path = Path()) -> None:
+        self.root = root
+        self.raw = root / "data/raw"
+        self.validation = root / "data/validation.json"
+        self.profile = root / "data/profile.json"
+        self.prepared = root / "data/prepared"
+        self.model = root / "models/candidate"
+        self.parent = root / "models/parent"
+        self.reports = root / "reports"
+        self.curves = root / "reports/curves.csv"
+        self.metrics = root / "reports/metrics.json"
+        self.gates = root / "reports/gates.json"
+        self.logs = root / "logs"
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read params.yaml; raise :class:`MlopsError` naming each key that is wrong."""
+    return Params.model_validate(_read(path, Params))
+
+
+def edit_params(section: str, values: dict[str, Any], path: Path = Path("params.yaml")) -> None:
+    """Write values into a section of params.yaml; comments and order stay."""
+    from ruamel.yaml import YAML
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    content = editor.load(path.read_text(encoding="utf-8"))
+    content[section] |= values
+    with path.open("w", encoding="utf-8") as file:
+        editor.dump(content, file)
+
+
+def load_gates(path: Path = Path("gates.yaml")) -> Gates:
+    """Read gates.yaml; raise :class:`MlopsError` naming each key that is wrong."""
+    return Gates.model_validate(_read(path, Gates))
+
+
+def environment_name() -> str:
+    """Return the environment's name: MLOPS_ENV, or dev."""
+    return os.environ.get("MLOPS_ENV", "dev")
+
+
+def load_settings(environment: str | None = None) -> Settings:
+    """Read environments/<environment>.yaml; MLOPS_<KEY> variables win.
+
+    Raises:
+        MlopsError: there is no such environment, or a key is wrong.
+    """
+    environment = environment or environment_name()
+    path = Path("environments") / f"{environment}.yaml"
+    if environment not in project.ENVIRONMENTS or not path.is_file():
+        known = ", ".join(project.ENVIRONMENTS)
+        raise MlopsError(f"There is no environment {environment!r}: MLOPS_ENV takes {known}.")
+    return Settings(**_read(path, Settings))
+
+
+def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    """Return the file's content once ``model`` accepts it."""
+    if not path.is_file():
+        raise MlopsError(f"{path} is missing: run this in the repository's root.")
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        model.model_validate(content)
+    except yaml.YAMLError as error:
+        raise MlopsError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (it is {fault['input']!r})"
+            for fault in error.errors()
+        )
+        raise MlopsError(f"{path}: {faults}") from error
+    return content

@@ -1,0 +1,1 @@
+"""The team's package: data, schema, features and model. Change anything here."""
