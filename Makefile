@@ -9,8 +9,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 .PHONY: demo
-demo: .venv ## generate a project, train, gate and register a model, each step timed
-	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) demo.py
+demo: ## generate a project, train, gate and register a model, each step timed
+	@PATH="$(abspath $(dir $(UV))):$$PATH" python3 demo.py
 
 .PHONY: test
 test: .venv ## lint, types, and every test, the long ones included
