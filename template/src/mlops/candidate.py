@@ -24,6 +24,7 @@ from .settings import (
     load_params,
     load_settings,
 )
+from .tracking import Tracker
 
 CHALLENGER = "challenger"
 RECORD = "gates.json"
@@ -69,7 +70,7 @@ def judge(paths: Paths) -> Record:
     The verdict is in the record: a refusal is not raised here, so that there is a report to read.
     """
     settings, limits, params = load_settings(), load_gates(), load_params()
-    Lineage.read(paths.model)
+    lineage = Lineage.read(paths.model)
     registry, environment = open_registry(settings), environment_name()
     rivals = {
         version.number: fetch(version.number)
@@ -80,6 +81,10 @@ def judge(paths: Paths) -> Record:
     record = record.sign(gates.signing_key(settings))
     paths.gates.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     report.write(record, paths, next(iter(rivals.values()), None))
+    with Tracker.resume(lineage.run, settings) as run:
+        run.tags({"gate": "passed" if record.passed else "refused"})
+        for path in (paths.gates, Path("gates.yaml"), paths.reports / "report.html"):
+            run.files(path)
     return record
 
 
@@ -184,7 +189,8 @@ def verified(paths: Paths) -> Record:
         raise MlopsError(f"{served} is missing: run `make candidate`.")
     record.verify(gates.signing_key(load_settings()), sha256(served))
     current = open_registry(load_settings()).alias(champion(environment_name()))
-    if (current.number if current else None) != record.champion:
+    itself = current is not None and current.digest == record.model
+    if not itself and (current.number if current else None) != record.champion:
         raise GateError(
             f"record.champion: the model was judged against champion {record.champion}, which is "
             f"now {current.number if current else None}: run `make candidate` again."
@@ -196,15 +202,14 @@ def verified(paths: Paths) -> Record:
 
 def committed() -> None:
     """Refuse to go on unless this very model can be made again from a commit."""
-    state = git_state()
-    if not state.commit:
+    if not git_state().commit:
         raise MlopsError("There is no commit yet, and a version names one: commit, then register.")
-    changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
-    if changed or state.dirty:
-        shown = ", ".join(line[3:] for line in changed[:5]) or "files that git does not know"
+    changed = git("status", "--porcelain", "--untracked-files=all").splitlines()
+    if changed:
+        shown = ", ".join(line[3:] for line in changed[:5])
         raise MlopsError(
-            f"Not committed: {shown}. A version must be reproducible from its commit: "
-            "run `git add --all && git commit`, then `make register`."
+            f"Not committed: {shown}{' and more' if len(changed) > 5 else ''}. A version must be "
+            "reproducible from its commit: run `git add --all && git commit`, then `make register`."
         )
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     status = subprocess.run(command, capture_output=True, text=True, check=False)

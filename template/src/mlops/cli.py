@@ -12,9 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import MlopsError
-from .settings import Paths, edit_params, load_params
+from .settings import Paths, edit_params, load_params, load_settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From data to a gated, registered model.",
+)
 data = typer.Typer(no_args_is_help=True, help="Data versions: check, profile, compare.")
 model = typer.Typer(no_args_is_help=True, help="Registered models, and the candidate.")
 app.add_typer(data, name="data")
@@ -41,11 +46,10 @@ def root() -> None:
 def setup() -> None:
     """Finish what `make setup` began: git hooks, and the key that signs gate records."""
     from . import gates
-    from .settings import load_settings
 
     run(["pre-commit", "install"])
     gates.signing_key(load_settings())
-    console.print("Ready: [bold]make candidate[/], then [bold]make register[/].")
+    console.print("Ready: commit, then [bold]make candidate[/].")
 
 
 @app.command()
@@ -102,6 +106,7 @@ def retrain(
 
     os.environ["MLOPS_REASON"] = reason
     os.environ["MLOPS_KIND"] = "retraining-baseline"
+    load_settings()  # refuses an unknown reason before anything is changed
     console.print(f"Data up to [bold]{candidate.advance(last)}[/]")
     candidate.reproduce()
     verdict()
@@ -256,7 +261,6 @@ def data_list() -> None:
 def model_list() -> None:
     """List the registered versions."""
     from .registry import open_registry
-    from .settings import load_settings
 
     table(
         {

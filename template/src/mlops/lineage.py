@@ -140,7 +140,7 @@ def git_state(root: Path = Path()) -> Git:
 
 
 def data_versions(root: Path = Path(), revision: str | None = None) -> dict[str, str]:
-    """Return DVC's hash of data/raw and data/prepared, now or as of a git revision."""
+    """Return DVC's hashes of data/raw and data/prepared, now or as of a git revision."""
     lock = root / "dvc.lock"
     if revision is not None:
         text = git("show", f"{revision}:dvc.lock", root=root)
@@ -149,7 +149,7 @@ def data_versions(root: Path = Path(), revision: str | None = None) -> dict[str,
     stages = (yaml.safe_load(text) or {}).get("stages", {})
     outputs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {
-        out["path"]: out["md5"]
+        out["path"].removeprefix("data/"): out["md5"]
         for out in outputs
         if out["path"].startswith(("data/raw", "data/prepared"))
     }

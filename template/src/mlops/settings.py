@@ -6,7 +6,7 @@ params.yaml, ``Gates`` from gates.yaml, ``Paths`` from the root folder. All are 
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -18,6 +18,8 @@ from pydantic_settings import (
 
 from . import project
 from .errors import MlopsError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -186,7 +188,7 @@ class Paths:
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read params.yaml; raise :class:`MlopsError` naming each key that is wrong."""
-    return Params.model_validate(_read(path, Params))
+    return _read(path, Params)
 
 
 def edit_params(section: str, values: dict[str, Any], path: Path = Path("params.yaml")) -> None:
@@ -196,14 +198,14 @@ def edit_params(section: str, values: dict[str, Any], path: Path = Path("params.
     editor = YAML()
     editor.preserve_quotes = True
     content = editor.load(path.read_text(encoding="utf-8"))
-    content[section] |= values
+    content.setdefault(section, {}).update(values)
     with path.open("w", encoding="utf-8") as file:
         editor.dump(content, file)
 
 
 def load_gates(path: Path = Path("gates.yaml")) -> Gates:
     """Read gates.yaml; raise :class:`MlopsError` naming each key that is wrong."""
-    return Gates.model_validate(_read(path, Gates))
+    return _read(path, Gates)
 
 
 def environment_name() -> str:
@@ -222,16 +224,15 @@ def load_settings(environment: str | None = None) -> Settings:
     if environment not in project.ENVIRONMENTS or not path.is_file():
         known = ", ".join(project.ENVIRONMENTS)
         raise MlopsError(f"There is no environment {environment!r}: MLOPS_ENV takes {known}.")
-    return Settings(**_read(path, Settings))
+    return _read(path, Settings)
 
 
-def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """Return the file's content once ``model`` accepts it."""
+def _read(path: Path, model: type[Model]) -> Model:
+    """Return the file as a ``model``, or raise :class:`MlopsError` naming what is wrong with it."""
     if not path.is_file():
         raise MlopsError(f"{path} is missing: run this in the repository's root.")
     try:
-        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        model.model_validate(content)
+        return model(**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
     except yaml.YAMLError as error:
         raise MlopsError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
@@ -240,4 +241,3 @@ def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
             for fault in error.errors()
         )
         raise MlopsError(f"{path}: {faults}") from error
-    return content
