@@ -37,9 +37,7 @@ def reproduce(timeout: int | None = None) -> None:
     Raises:
         MlopsError: with the exit code of the stage that failed, or 124 after ``timeout`` seconds.
     """
-    params = load_params()
-    if params.train.parent:
-        shutil.copytree(fetch(params.train.parent), Paths().parent, dirs_exist_ok=True)
+    bring_parent(load_params(), Paths())
     pipeline.forget(Paths())
     try:
         command = [sys.executable, "-m", "dvc", "repro"]
@@ -60,8 +58,15 @@ def sample(share: float) -> Path:
     )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    bring_parent(params, Paths(folder))
     pipeline.run(params, Paths(folder))
     return folder
+
+
+def bring_parent(params: Params, paths: Paths) -> None:
+    """Put the version that training starts from, if any, where the pipeline looks for it."""
+    if params.train.parent:
+        shutil.copytree(fetch(params.train.parent), paths.parent, dirs_exist_ok=True)
 
 
 def judge(paths: Paths) -> Record:

@@ -27,7 +27,7 @@ TIERS: dict[str, list[list[str]]] = {
     "package": [
         ["uv", "build", "--wheel", "--quiet"],
         ["uv", "sync", "--locked", "--no-editable", "--reinstall-package", project.NAME, "--quiet"],
-        [f"{PACKAGE_ENVIRONMENT}/bin/python", "-m", *PYTEST, "tests/unit", "-m", "not slow"],
+        [f"{PACKAGE_ENVIRONMENT}/bin/python", "-m", *PYTEST, "tests/integration"],
     ],
 }
 

@@ -1,5 +1,6 @@
 """Turns a fitted model into its served form, and keeps its trained form without pickle."""
 
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,15 @@ def to_onnx(model: Pipeline, inputs: dict[str, str]) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    estimator = model.steps[-1][1]
+    name, estimator = model.steps[-1]
     _register(estimator)
+    if hasattr(estimator, "get_booster"):
+        # onnxmltools takes trees / n_estimators for the classes: false where trees were added.
+        rounds = estimator.get_booster().num_boosted_rounds()
+        estimator = copy(estimator).set_params(n_estimators=rounds)
+        model = Pipeline([*model.steps[:-1], (name, estimator)])
     tensors = {"number": FloatTensorType, "text": StringTensorType}
-    types = [(name, tensors[kind]([None, 1])) for name, kind in inputs.items()]
+    types = [(column, tensors[kind]([None, 1])) for column, kind in inputs.items()]
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else None
     try:
         onnx = convert_sklearn(

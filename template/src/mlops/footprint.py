@@ -18,6 +18,7 @@ from .scorer import Scorer
 
 PREDICTIONS = 500
 TIMEOUT = 300
+PAPERS = {"gates.json", "report.md", "report.html"}  # lie beside a registered model
 
 
 class Footprint(BaseModel):
@@ -54,7 +55,8 @@ def _measure(folder: Path) -> Footprint:
         scorer.predict(record)
         times.append((time.perf_counter() - started) * 1000)
     times = sorted(times[len(times) // 10 :])  # the first ones warm up
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in PAPERS]
+    size = sum(path.stat().st_size for path in files)
     return Footprint(
         size_mb=round(size / 1e6, 3),
         memory_mb=round(_peak_memory() / 1e6, 1),

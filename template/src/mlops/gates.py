@@ -141,7 +141,7 @@ def judge(
             checks += [Check(**entry["check"]) for entry in sliced if entry["check"]]
             checks += _against(footprints, lineage, Lineage.read(folder), limits)
     return Record(
-        model=lineage.digest,
+        model=sha256(challenger / convert.SERVED),
         data=sha256(test),
         gates=hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         champion=next(iter(champions), None),

@@ -105,6 +105,18 @@ def environment(params: Params, paths: Paths, settings: Settings) -> dict[str, A
     }
 
 
+def tags(facts: dict[str, Any]) -> dict[str, str]:
+    """Return what every run is tagged with, from what :func:`environment` tells."""
+    return {
+        "digest.lock": facts["lock"],
+        "parent": str(facts["parent"]),
+        "hypothesis": facts["hypothesis"],
+        **{f"git.{key}": str(value) for key, value in facts["git"].model_dump().items()},
+        **{f"data.{key}": value for key, value in facts["data"].items()},
+        **{f"compute.{key}": str(value) for key, value in facts["compute"].model_dump().items()},
+    }
+
+
 def now() -> str:
     """Return the time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -147,7 +147,8 @@ def _learning(paths: Paths, path: Path) -> None:
     if "valid" in curves and len(curves):
         axis.axvline(curves["valid"].idxmin(), color="#16a34a", linestyle=":", label="best round")
     axis.set(title="Learning curves", xlabel="round", ylabel="loss")
-    axis.legend(frameon=False)
+    if len(curves.columns):
+        axis.legend(frameon=False)
     _save(figure, path)
 
 

@@ -25,6 +25,7 @@ for name in ("mlflow", "alembic"):
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 MAX_PARAM = 500
+FILE = "sqlite:///"
 
 
 class Tracker:
@@ -93,8 +94,15 @@ class Tracker:
 
 def client(settings: Settings | None = None) -> MlflowClient:
     """Return a client of the environment's tracking store."""
-    settings = settings or load_settings()
-    return MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
+    uri = (settings or load_settings()).tracking_uri
+    if uri.startswith(FILE):
+        uri = f"{FILE}{home() / uri.removeprefix(FILE)}"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def home() -> Path:
+    """Return the project's folder, even if this is the copy in which DVC runs an experiment."""
+    return Path(str(Path.cwd()).split("/.dvc/tmp/exps/")[0])
 
 
 def experiment(opened: MlflowClient, name: str = project.NAME) -> str:
@@ -107,8 +115,8 @@ def experiment(opened: MlflowClient, name: str = project.NAME) -> str:
             f"{name!r} is no name for an experiment: 1 to 63 lower-case letters, digits and "
             "hyphens, starting with a letter."
         )
-    local = opened.tracking_uri.startswith("sqlite:")
-    folder = Path("mlartifacts").resolve().as_uri() if local else None
+    local = opened.tracking_uri.startswith(FILE)
+    folder = (home() / "mlartifacts").as_uri() if local else None
     return str(opened.create_experiment(name, artifact_location=folder))
 
 

@@ -65,7 +65,8 @@ def refuse(findings: list[Finding], what: str) -> None:
 
 def _pandera(records: pd.DataFrame) -> list[Finding]:
     try:
-        project.schema.Records.validate(records, lazy=True)
+        # Pandera fails to say which rows are duplicates if their labels are, too.
+        project.schema.Records.validate(records.reset_index(drop=True), lazy=True)
     except SchemaErrors as errors:
         found = []
         for error in errors.schema_errors:

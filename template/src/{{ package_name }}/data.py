@@ -50,6 +50,7 @@ def join(
         .merge(airports.rename(columns={"faa": "dest"}).add_prefix("dest_").rename(
             columns={"dest_dest": "dest"}), how="left", on="dest")
     )  # fmt: skip
-    joined["weekday"] = pd.to_datetime(joined[["year", "month", "day"]]).dt.weekday.astype("int64")
+    dates = pd.to_datetime(joined[["year", "month", "day"]])
+    joined["weekday"] = dates.dt.day_of_week.astype("int64")
     joined["arr_hour"] = joined["sched_arr_time"] // 100
     return joined.drop(columns=["tailnum", "time_hour", "sched_dep_time", "sched_arr_time"])

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from .. import convert, project
 from ..errors import ConvergenceError, MlopsError
-from ..lineage import Lineage, environment, sha256
+from ..lineage import Lineage, environment, sha256, tags
 from ..settings import Params, Paths, load_settings
 from ..tracking import Tracker
 from . import log, main
@@ -34,16 +34,8 @@ def train(params: Params, paths: Paths) -> None:
     known_hypothesis(params.train.hypothesis, paths)
     settings = load_settings()
     facts = environment(params, paths, settings)
-    tags = {
-        "digest.lock": facts["lock"],
-        "parent": str(params.train.parent),
-        "hypothesis": params.train.hypothesis,
-        **{f"git.{key}": str(value) for key, value in facts["git"].model_dump().items()},
-        **{f"data.{key}": value for key, value in facts["data"].items()},
-        **{f"compute.{key}": str(value) for key, value in facts["compute"].model_dump().items()},
-    }
     shutil.rmtree(paths.model, ignore_errors=True)
-    with Tracker.start("train", settings, facts["params"], tags) as run:
+    with Tracker.start("train", settings, facts["params"], tags(facts)) as run:
         parts = {part: pd.read_parquet(paths.prepared / f"{part}.parquet") for part in PARTS}
         model, curves = fit(params, parts, paths)
         for name, values in curves.items():

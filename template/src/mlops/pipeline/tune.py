@@ -8,7 +8,7 @@ import pandas as pd
 
 from .. import convert, project
 from ..errors import ConvergenceError, MlopsError
-from ..lineage import environment
+from ..lineage import environment, tags
 from ..settings import Params, Paths, load_settings
 from ..tracking import Tracker
 from . import log
@@ -38,8 +38,8 @@ def tune(params: Params, paths: Paths, trials: int | None = None) -> dict[str, A
     def objective(trial: optuna.Trial) -> float:
         chosen = {**params.model, **{name: suggest(trial, name, space[name]) for name in space}}
         tried = params.model_copy(update={"model": chosen})
-        tags = {"study": trial.study.study_name, "git.commit": facts["git"].commit}
-        with Tracker.start("tune", settings, chosen, tags) as run:
+        known = {"study": trial.study.study_name, **tags(facts)}
+        with Tracker.start("tune", settings, chosen, known) as run:
             try:
                 model, _ = fit(tried, parts, paths)
             except ConvergenceError as error:

@@ -1,0 +1,238 @@
+"""Checks of a rendered tree, of the template or of its questions; each returns what is wrong."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import trees
+import yaml
+from conftest import ROOT
+from jinja2 import Environment, meta
+
+Check = Callable[[Path], list[str]]
+
+# Which file belongs to which choice. Whatever is not named here is in every tree.
+VARIANTS = {"registry": "src/mlops/registry/{}.py", "environments": "environments/{}.yaml"}
+BINARY = {".parquet"}
+
+
+def git(*arguments: str) -> str:
+    """Return what git says about the template's repository; nothing where it has no answer."""
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def read(path: Path) -> str:
+    """Return the text of a file. One that is not text has marks in it; ``parses`` reports it."""
+    return path.read_bytes().decode(errors="replace")
+
+
+# A rendered tree -------------------------------------------------------------
+def parses(tree: Path) -> list[str]:
+    """Every file is what its name says."""
+    readers: dict[str, Callable[[str], Any]] = {
+        ".ipynb": lambda text: nbformat.validate(json.loads(text)),
+        ".json": json.loads,
+        ".py": ast.parse,
+        ".toml": tomllib.loads,
+        ".yaml": yaml.safe_load,
+        ".yml": yaml.safe_load,
+    }
+    found = []
+    for name, path in trees.files(tree):
+        try:
+            # A warning of today, such as a cell without an id, is an error of tomorrow.
+            with warnings.catch_warnings(action="error"):
+                if path.suffix not in BINARY:
+                    readers.get(path.suffix, str)(path.read_bytes().decode())
+        except Exception as error:  # each reader has errors of its own
+            found.append(f"{name}: {error}")
+    return found
+
+
+def linted(tree: Path) -> list[str]:
+    """Ruff, with the settings of the tree itself, finds nothing to say or to format."""
+    found = []
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "--output-format=concise"],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found += (done.stdout + done.stderr).splitlines() if done.returncode else []
+    return found
+
+
+def sources(tree: Path) -> dict[str, str]:
+    """Return the name under template/, but for the suffix, of every file of the tree."""
+    package = re.compile(rf"^(src|tests)/{trees.answers_of(tree)['package_name']}/")
+    return {name: package.sub(r"\1/{{ package_name }}/", name) for name, _ in trees.files(tree)}
+
+
+def rendered_through(tree: Path) -> list[str]:
+    """No braces of Jinja's are left, neither in a name nor in a text."""
+    answer = re.compile(r"\{\{-? *(_copier\w+|" + "|".join(trees.CONFIG) + r")\b")
+    lying = sources(tree)
+    found = []
+    for name, path in trees.files(tree):
+        if re.search(r'\.jinja|[{}"]', name):
+            found.append(f"{name}: not a name")
+        text = "" if path.suffix in BINARY else read(path).replace("${{", "")
+        # Python's own doubled braces may stand in a file that never met Jinja.
+        static = path.suffix == ".py" and (trees.template() / "template" / lying[name]).exists()
+        if "{%" in text or (answer.search(text) if static else re.search(r"\{\{|\}\}", text)):
+            found.append(f"{name}: braces are left")
+    return found
+
+
+def tidy(tree: Path) -> list[str]:
+    """Whitespace is as every editor and diff wants it."""
+    found = []
+    for name, path in trees.files(tree):
+        if path.suffix in BINARY:
+            continue
+        text = read(path)
+        faults = {
+            "is empty": not text and path.name not in ("__init__.py", "py.typed"),
+            "ends with other than one newline": text and not re.search(r"(?<!\n)\n\Z", text),
+            "has trailing blanks": re.search(r"[ \t]$", text, re.MULTILINE),
+            "has tabs": "\t" in text and path.name != "Makefile",
+            "has carriage returns": "\r" in text,
+        }
+        found += [f"{name}: {fault}" for fault, there in faults.items() if there]
+    return found
+
+
+@cache
+def authors() -> re.Pattern[str]:
+    """Match what would tell who made the template, or where it lies."""
+    own = [git("config", "user.name"), git("config", "user.email")]
+    remotes = re.findall(r"url (.+)", git("config", "--get-regexp", r"remote\..*\.url"))
+    words = {*own, *remotes, *git("log", "--format=%an%n%ae").splitlines(), str(ROOT)}
+    words = {word for word in words if re.search(r"[\s@/\d]", word)}  # a bare name is any word
+    # A part with a number, such as an account's, gives away as much as the whole.
+    parts = {part for word in words for part in re.findall(r"\w*\d\w*", word) if len(part) > 5}
+    escaped = map(re.escape, [*words, *parts, str(trees.template())])
+    return re.compile("|".join([r"[\w.-]+/copier-mlops", *escaped]), re.IGNORECASE)
+
+
+def anonymous(tree: Path) -> list[str]:
+    """Nobody's name is left behind; only the answers file says where the template lies."""
+    found = []
+    for name, path in trees.files(tree):
+        text = read(path)
+        if name == trees.ANSWERS:
+            text = re.sub(r"^_(src_path|commit): .*$", "", text, flags=re.MULTILINE)
+        found += [f"{name}: {match}" for match in authors().findall(f"{name}\n{text}")]
+    return found
+
+
+def selected(tree: Path) -> list[str]:
+    """The tree holds the files that its answers ask for, all of them and no other."""
+    answers = trees.answers_of(tree)
+    there = set(sources(tree).values())
+    expected = {
+        name.removesuffix(".jinja").replace("{{ _copier_conf.answers_file }}", trees.ANSWERS)
+        for name, _ in trees.files(trees.template() / "template")
+    }
+    for name, form in VARIANTS.items():
+        expected -= {form.format(one) for one in trees.choices(name) if one not in answers[name]}
+    empty = [path for path in tree.rglob("*") if path.is_dir() and not any(path.iterdir())]
+    return [
+        *(f"{name}: missing" for name in sorted(expected - there)),
+        *(f"{name}: not asked for" for name in sorted(there - expected)),
+        *(f"{path.relative_to(tree)}: an empty folder" for path in empty),
+    ]
+
+
+TREE_CHECKS: list[Check] = [parses, linted, rendered_through, tidy, anonymous, selected]
+
+
+# The template ----------------------------------------------------------------
+def sparse(root: Path) -> list[str]:
+    """Jinja stands at the edges: few files, few lines, never one condition in another."""
+    names = [name for name, _ in trees.files(root / "template")]
+    templated = [name for name in names if name.endswith(".jinja")]
+    lines = sum(read(path).count("\n") for _, path in trees.files(trees.rendered()))
+    found, control = [], 0
+    for name in templated:
+        text = read(root / "template" / name)
+        control += sum("{%" in line for line in text.splitlines())
+        depth = 0
+        for end in re.findall(r"\{%-? *(end)?(?:if|for|macro|block|filter|call|raw)\b", text):
+            depth += -1 if end else 1
+            if depth > 1:
+                found.append(f"{name}: nested {depth} deep")
+    if control > lines / 100:
+        found.append(f"{control} control lines to {lines} generated ones, {control / lines:.1%}")
+    if len(templated) > len(names) / 5:
+        found.append(f"{len(templated)} of {len(names)} files are templated")
+    return found + [f"{name}: a conditional name" for name in names if "{%" in name]
+
+
+def excludes(root: Path) -> list[str]:
+    """Every line under ``_exclude`` has one condition and names something that is there."""
+    config = yaml.safe_load((root / "copier.yml").read_text(encoding="utf-8"))
+    found = []
+    for line in config["_exclude"]:
+        match = re.fullmatch(r"\{% if ((?!%\}).)+ %\}(?P<path>.+)\{% endif %\}", line)
+        path = root / "template" / (match["path"] if match else "?")
+        if line != "__pycache__" and not (path.exists() or Path(f"{path}.jinja").exists()):
+            found.append(f"{line}: names nothing")
+    return found
+
+
+# The questions ---------------------------------------------------------------
+def incomplete(config: dict[str, Any]) -> list[str]:
+    """Report questions that lack something or come too early, and settings that need trust."""
+    environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    known = {"_copier_conf", "_copier_operation"}
+    found: list[str] = []
+
+    def check(name: str, text: Any) -> None:
+        names = meta.find_undeclared_variables(environment.parse(str(text)))
+        found.extend(f"{name}: {unknown} is not known here" for unknown in sorted(names - known))
+
+    for name, row in config.items():
+        if name.startswith("_"):
+            continue
+        found += [f"{name}: no {key}" for key in ("type", "help", "default") if key not in row]
+        if not {"choices", "validator"} & set(row):
+            found.append(f"{name}: takes anything")
+        check(name, [row.get("default"), row.get("when")])
+        known.add(name)
+        check(name, row.get("validator"))
+    check("_exclude", config["_exclude"])
+    if config["_envops"].get("undefined") != "jinja2.StrictUndefined":
+        found.append("_envops: a typo in a template would be an empty string")
+    trusting = {"_tasks", "_migrations", "_jinja_extensions"} & set(config)
+    return found + [f"{name} needs --trust" for name in sorted(trusting)]
+
+
+def idle(rendered: dict[str, Path]) -> list[str]:
+    """Report answers that give the same working files; documentation does not count."""
+
+    def working(tree: Path) -> dict[str, bytes]:
+        return {
+            name: path.read_bytes()
+            for name, path in trees.files(tree)
+            if name not in (trees.ANSWERS, "LICENSE") and not re.search(r"^docs/|\.md$", name)
+        }
+
+    contents = {answer: working(tree) for answer, tree in rendered.items()}
+    pairs = combinations(contents, 2)
+    return [
+        f"{one} and {two} give the same" for one, two in pairs if contents[one] == contents[two]
+    ]
