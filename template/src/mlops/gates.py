@@ -179,8 +179,7 @@ def _absolute(reached: dict[str, float], limits: Gates) -> list[Check]:
 
 
 def _baseline(result: dict[str, dict[str, float]], limits: Gates) -> Check:
-    guess = result["baseline"]["loss"]
-    gain = (guess - result["challenger"]["loss"]) / guess
+    gain = -_rise(result["challenger"]["loss"], result["baseline"]["loss"])
     return _check("baseline.gain", gain, "at least", limits.baseline.min_gain)
 
 
@@ -268,7 +267,8 @@ def _slices(
             if champion is not None and len(index) >= limits.slices.min_rows:
                 rise = loss[index] - champion[index]
                 error = float(rise.std(ddof=1)) / math.sqrt(len(index))
-                certain = (float(rise.mean()) - CONFIDENCE * error) / entry["champion"]
+                sure = entry["champion"] + float(rise.mean()) - CONFIDENCE * error
+                certain = _rise(sure, entry["champion"])
                 gate = f"slice.{entry['slice']}"
                 check = _check(gate, certain, "at most", limits.slices.tolerance)
                 entry["check"] = check.model_dump()
@@ -277,4 +277,7 @@ def _slices(
 
 
 def _rise(value: float, reference: float) -> float:
+    """Return by what share ``value`` lies above ``reference``; infinite above a zero."""
+    if reference == 0:
+        return math.inf if value > 0 else 0.0
     return (value - reference) / reference

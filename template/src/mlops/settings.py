@@ -232,7 +232,7 @@ def _read(path: Path, model: type[Model]) -> Model:
     if not path.is_file():
         raise MlopsError(f"{path} is missing: run this in the repository's root.")
     try:
-        return model(**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
+        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except yaml.YAMLError as error:
         raise MlopsError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
