@@ -18,7 +18,7 @@ from .lineage import git_state
 PYTEST = ["pytest", "--quiet"]
 PACKAGE_ENVIRONMENT = ".venv/package"
 TIERS: dict[str, list[list[str]]] = {
-    "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["lint-imports"]],
+    "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["lint-imports", "--no-logo"]],
     "types": [["mypy"]],
     "unit": [[*PYTEST, "tests/unit", f"tests/{project.PACKAGE}", "-m", "not slow"]],
     "integration": [[*PYTEST, "tests/integration"]],
