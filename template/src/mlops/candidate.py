@@ -159,26 +159,37 @@ def verify_version(number: int) -> Record:
     return record
 
 
-def advance(last: str) -> str:
-    """Move data.last to ``last``, or to the period after the present one; return it."""
+def following(last: str) -> str:
+    """Return ``last``, or the period after the one that params.yaml ends with."""
     available = project.data.periods()
     present = load_params().data.last
-    if not last:
-        following = available[available.index(present) + 1 :] if present in available else available
-        if not following:
-            raise MlopsError(f"The source holds nothing after {present}: there is no new data.")
-        last = following[0]
-    edit_params("data", {"last": last})
-    return last
+    if last:
+        return last
+    new = available[available.index(present) + 1 :] if present in available else available
+    if not new:
+        raise MlopsError(f"The source holds nothing after {present}: there is no new data.")
+    return new[0]
 
 
-def start_from_champion() -> int:
-    """Let training start from the environment's champion; return its number."""
+def champion_number() -> int:
+    """Return the number of the environment's champion, to start from."""
     current = open_registry(load_settings()).alias(champion(environment_name()))
     if current is None:
         raise MlopsError("There is no champion to start from: register a first model.")
-    edit_params("train", {"parent": current.number})
     return current.number
+
+
+def attempt(**sections: dict[str, Any]) -> None:
+    """Run the pipeline with changed sections of params.yaml, which is as before if that fails."""
+    path = Path("params.yaml")
+    before = path.read_text(encoding="utf-8")
+    for section, values in sections.items():
+        edit_params(section, values)
+    try:
+        reproduce()
+    except MlopsError:
+        path.write_text(before, encoding="utf-8")
+        raise
 
 
 def verified(paths: Paths) -> Record:

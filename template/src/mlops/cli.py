@@ -32,9 +32,9 @@ Number = Annotated[int, typer.Argument(help="A version's number; `mlops model li
 
 
 @app.callback()
-def root() -> None:
+def root(context: typer.Context) -> None:
     """Work in the repository's root, from whichever folder below it the command is called."""
-    here = Path.cwd()
+    here = context.obj = Path.cwd()  # files are named from here
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file():
             os.chdir(folder)
@@ -47,7 +47,7 @@ def setup() -> None:
     """Finish what `make setup` began: git hooks, and the key that signs gate records."""
     from . import gates
 
-    run(["pre-commit", "install"])
+    run([sys.executable, "-m", "pre_commit", "install"])
     gates.signing_key(load_settings())
     console.print("Ready: commit, then [bold]make candidate[/].")
 
@@ -107,8 +107,9 @@ def retrain(
     os.environ["MLOPS_REASON"] = reason
     os.environ["MLOPS_KIND"] = "retraining-baseline"
     load_settings()  # refuses an unknown reason before anything is changed
-    console.print(f"Data up to [bold]{candidate.advance(last)}[/]")
-    candidate.reproduce()
+    last = candidate.following(last)
+    console.print(f"Data up to [bold]{last}[/]")
+    candidate.attempt(data={"last": last}, train={"parent": 0})
     verdict()
 
 
@@ -117,9 +118,9 @@ def refine() -> None:
     """Start from the champion and train on the additional data only."""
     from . import candidate
 
-    number = candidate.start_from_champion()
+    number = candidate.champion_number()
     console.print(f"Starting from version [bold]{number}[/]")
-    candidate.reproduce()
+    candidate.attempt(train={"parent": number})
     verdict()
 
 
@@ -217,6 +218,7 @@ def notebook(source: Path, target: Path) -> None:
 
 @data.command("check")
 def data_check(
+    context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Files of records")] = None,
     revision: Annotated[str, typer.Option("--rev", help="A git revision's data")] = "",
 ) -> None:
@@ -231,18 +233,19 @@ def data_check(
         console.print(f"The data of {revision} is good.")
     profile = Paths().profile
     reference = json.loads(profile.read_text(encoding="utf-8")) if profile.is_file() else None
-    for path in files or ([] if revision else sorted(Paths().raw.glob("*.parquet"))):
+    named = [context.obj / path for path in files or []]
+    for path in named or ([] if revision else sorted(Paths().raw.glob("*.parquet"))):
         found = validators.validate(validators.read(path), load_gates().data, reference)
         validators.refuse(found, str(path))
         console.print(f"{path} is good.")
 
 
 @data.command("profile")
-def data_profile(file: Path) -> None:
+def data_profile(context: typer.Context, file: Path) -> None:
     """Print a file's profile as JSON."""
     from . import profile, validators
 
-    console.print_json(data=profile.profile(validators.read(file)))
+    console.print_json(data=profile.profile(validators.read(context.obj / file)))
 
 
 @data.command("list")
@@ -335,7 +338,7 @@ def model_switch(number: Number) -> None:
     from . import versions
 
     commit = versions.switch(number)
-    console.print(f"At {commit[:10]}, detached. `git checkout -` and `dvc checkout` lead back.")
+    console.print(f"At {commit[:10]}. Back: `git switch BRANCH`, then `uv run dvc checkout`.")
 
 
 @model.command("validate")

@@ -40,7 +40,7 @@ def markdown(record: Record, paths: Paths, champion: Path | None, plots: list[st
     lineage = Lineage.read(paths.model)
     failed = [check for check in record.checks if not check.passed]
     verdict = "✅ accepted" if record.passed else f"❌ refused by {len(failed)} gate(s)"
-    against = f"champion v{record.champion}" if champion else "the baseline: there is no champion"
+    against = f"champion v{record.champion}" if champion else "the baseline (no champion yet)"
     name = "champion" if champion else "baseline"
     parts = [
         f"# {project.TITLE}: challenger {verdict}",

@@ -26,6 +26,7 @@ for name in ("mlflow", "alembic"):
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 MAX_PARAM = 500
 FILE = "sqlite:///"
+ARTIFACTS = "mlartifacts"
 
 
 class Tracker:
@@ -116,7 +117,7 @@ def experiment(opened: MlflowClient, name: str = project.NAME) -> str:
             "hyphens, starting with a letter."
         )
     local = opened.tracking_uri.startswith(FILE)
-    folder = (home() / "mlartifacts").as_uri() if local else None
+    folder = (home() / ARTIFACTS).as_uri() if local else None
     return str(opened.create_experiment(name, artifact_location=folder))
 
 

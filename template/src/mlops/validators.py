@@ -7,7 +7,7 @@ from pandera.errors import SchemaErrors
 from pydantic import BaseModel
 
 from . import project
-from .errors import DataError
+from .errors import DataError, MlopsError
 from .profile import Profile, skew
 from .settings import DataGates
 
@@ -36,8 +36,8 @@ def read(path: Path) -> pd.DataFrame:
     """
     try:
         return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise MlopsError(f"{path} is missing.") from error
     except Exception as error:  # pyarrow and pandas each have many of their own
         raise DataError(f"integrity: {path}: cannot be read, is it whole? ({error})") from error
 

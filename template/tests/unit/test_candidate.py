@@ -9,7 +9,7 @@ import pytest
 
 from mlops import candidate, gates
 from mlops.errors import GateError, MlopsError, PipelineError
-from mlops.settings import Paths, Settings, load_params
+from mlops.settings import Paths, Settings, edit_params, load_params
 
 
 @pytest.fixture
@@ -87,16 +87,35 @@ def test_what_is_not_committed_is_named(home: Path) -> None:
 
 
 def test_new_data_comes_period_by_period(home: Path) -> None:
-    assert candidate.advance("") == load_params().data.last == "p5"
+    assert candidate.following("") == "p5"
+    edit_params("data", {"last": "p5"})
     with pytest.raises(MlopsError, match="holds nothing after p5"):
-        candidate.advance("")
+        candidate.following("")
+
+
+def test_a_failed_attempt_leaves_params_as_they_were(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Path("params.yaml").read_text()
+
+    def fail() -> None:
+        assert load_params().data.last == "p5"
+        raise PipelineError("no", 3)
+
+    monkeypatch.setattr(candidate, "reproduce", fail)
+    with pytest.raises(PipelineError):
+        candidate.attempt(data={"last": "p5"})
+    assert Path("params.yaml").read_text() == before
+    monkeypatch.setattr(candidate, "reproduce", lambda: None)
+    candidate.attempt(data={"last": "p5"})
+    assert load_params().data.last == "p5"
 
 
 def test_refining_starts_from_the_champion(judged: Paths, memory: Any) -> None:
     with pytest.raises(MlopsError, match="no champion to start from"):
-        candidate.start_from_champion()
+        candidate.champion_number()
     candidate.register(judged)
-    assert candidate.start_from_champion() == load_params().train.parent == 1
+    assert candidate.champion_number() == 1
 
 
 def test_a_failed_pipeline_keeps_its_stages_exit_code(

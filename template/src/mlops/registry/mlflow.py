@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from .. import project
 from ..errors import MlopsError
 from ..settings import Settings
-from ..tracking import Tracker, client
+from ..tracking import ARTIFACTS, Tracker, client, home
 from .base import Registry, Version
 
 FOLDER = "model"
@@ -49,7 +49,12 @@ class MlflowRegistry:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         run, path = source.removeprefix("runs:/").split("/", 1)
-        here = Path(self.client.download_artifacts(run, path))
+        here = home() / ARTIFACTS / run / "artifacts" / path
+        if not here.is_dir():  # a server's; MLflow's own paths would not outlive a move
+            try:
+                here = Path(self.client.download_artifacts(run, path))
+            except MlflowException as error:
+                raise MlopsError(f"Version {number}: its files are gone. {error}") from error
         shutil.copytree(here, folder, dirs_exist_ok=True)
         return folder
 
