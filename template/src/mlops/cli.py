@@ -233,7 +233,7 @@ def data_check(
         console.print(f"The data of {revision} is good.")
     profile = Paths().profile
     reference = json.loads(profile.read_text(encoding="utf-8")) if profile.is_file() else None
-    named = [context.obj / path for path in files or []]
+    named = [Path(os.path.relpath(context.obj / path)) for path in files or []]
     for path in named or ([] if revision else sorted(Paths().raw.glob("*.parquet"))):
         found = validators.validate(validators.read(path), load_gates().data, reference)
         validators.refuse(found, str(path))
