@@ -11,7 +11,7 @@ from . import convert, gates, pipeline, project, report
 from .convert import SERVED
 from .errors import GateError, MlopsError, PipelineError
 from .gates import Record
-from .lineage import FILE, Lineage, data_versions, git, git_state, sha256
+from .lineage import Lineage, data_versions, git, git_state, sha256
 from .registry import Version, open_registry
 from .registry.base import champion, find, released
 from .registry.base import promote as name_champion
@@ -37,6 +37,7 @@ def reproduce(timeout: int | None = None) -> None:
     Raises:
         MlopsError: with the exit code of the stage that failed, or 124 after ``timeout`` seconds.
     """
+    load_settings()  # an unknown environment is refused before anything runs
     bring_parent(load_params(), Paths())
     pipeline.forget(Paths())
     try:
@@ -117,13 +118,12 @@ def register(paths: Paths) -> Version:
         "parent": lineage.parent,
         "reason": lineage.reason,
         "team": lineage.team,
-        "record": record.signature,
+        "gate": "passed",
+        "signature": record.signature,
         **{f"data.{path}": md5 for path, md5 in data_versions().items()},
         **{f"metric.{name}": value for name, value in record.scores["challenger"].items()},
     }
-    facts["gate"] = "passed"
-    bundle = assemble(paths, record)
-    made = registry.register(bundle, facts)
+    made = registry.register(assemble(paths, record), facts)
     registry.set_alias(CHALLENGER, made.number)
     if registry.alias(champion("dev")) is None:
         name_champion(registry, made.number, "dev")
@@ -151,11 +151,9 @@ def promote(number: int, environment: str) -> Version:
 
 def verify_version(number: int) -> Record:
     """Return a version's record; raise :class:`GateError` unless it is genuine and a pass."""
-    settings = load_settings()
-    find(open_registry(settings), number)
     folder = fetch(number)
     record = Record.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
-    record.verify(gates.signing_key(settings), sha256(folder / SERVED))
+    record.verify(gates.signing_key(load_settings()), sha256(folder / SERVED))
     return record
 
 
@@ -204,6 +202,8 @@ def verified(paths: Paths) -> Record:
     if not served.is_file():
         raise MlopsError(f"{served} is missing: run `make candidate`.")
     record.verify(gates.signing_key(load_settings()), sha256(served))
+    if gates.digest(load_gates()) != record.gates:
+        raise GateError("record.gates: gates.yaml has changed since: run `make candidate` again.")
     current = open_registry(load_settings()).alias(champion(environment_name()))
     itself = current is not None and current.digest == record.model
     if not itself and (current.number if current else None) != record.champion:
@@ -237,11 +237,28 @@ def committed() -> None:
 
 
 def fetch(number: int) -> Path:
-    """Return the folder of a version's files; versions never change, so each is fetched once."""
-    folder = CACHE / str(number)
-    if not (folder / FILE).is_file():
-        open_registry(load_settings()).get(number, folder)
+    """Return the folder of a version's files, brought here unless they are here, and whole.
+
+    Raises:
+        GateError: the registry's own files are not those that were registered.
+    """
+    registry = open_registry(load_settings())
+    version = find(registry, number)
+    # The record is the version's own: another registry's version of this number has another.
+    folder = CACHE / f"{number}-{version.tags['signature'][:12]}"
+    if not holds(folder, version):
+        brought = registry.get(number, CACHE / "incoming")
+        if not holds(brought, version):
+            raise GateError(f"record.model: version {number} is not the model that was registered.")
+        shutil.rmtree(folder, ignore_errors=True)
+        brought.rename(folder)
     return folder
+
+
+def holds(folder: Path, version: Version) -> bool:
+    """Tell whether ``folder`` holds the very model of ``version``."""
+    served = folder / SERVED
+    return served.is_file() and sha256(served) == version.digest
 
 
 def assemble(paths: Paths, record: Record) -> Path:

@@ -49,7 +49,7 @@ class Record(BaseModel):
 
     model: str  # digest of the served form
     data: str  # digest of the rows that decided
-    gates: str  # digest of gates.yaml
+    gates: str  # digest of the limits
     champion: int | None
     created: str
     passed: bool
@@ -94,6 +94,11 @@ def signing_key(settings: Settings) -> bytes:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
     return KEY.read_bytes()
+
+
+def digest(limits: Gates) -> str:
+    """Return the SHA-256 of the limits, comments and order aside."""
+    return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()
 
 
 def judge(
@@ -143,7 +148,7 @@ def judge(
     return Record(
         model=sha256(challenger / convert.SERVED),
         data=sha256(test),
-        gates=hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
+        gates=digest(limits),
         champion=next(iter(champions), None),
         created=now(),
         passed=all(check.passed for check in checks),

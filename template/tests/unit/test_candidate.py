@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 
 from mlops import candidate, gates
 from mlops.errors import GateError, MlopsError, PipelineError
+from mlops.lineage import sha256
 from mlops.settings import Paths, Settings, edit_params, load_params
 
 
@@ -51,6 +53,9 @@ SPOILED = {
     ),
     "record.model": lambda paths: (paths.model / "model.onnx").write_bytes(b"another"),
     "record.data": _other_data,
+    "record.gates": lambda paths: Path("gates.yaml").write_text(
+        Path("gates.yaml").read_text().replace("min: 0.6", "min: 0.9")
+    ),
     "The challenger is refused": _refused,
 }
 
@@ -75,9 +80,34 @@ def test_promotion_by_hand_stops_at_protected_environments(judged: Paths, memory
     assert candidate.promote(1, "dev").aliases == ["champion-dev"]
     with pytest.raises(MlopsError, match="prod is protected"):
         candidate.promote(1, "prod")
-    (candidate.fetch(1) / "model.onnx").write_bytes(b"another")
+    (memory.folder / "1/model.onnx").write_bytes(b"another")
+    shutil.rmtree(candidate.CACHE)
     with pytest.raises(GateError, match=r"record.model"):
         candidate.promote(1, "dev")
+
+
+def test_what_was_fetched_before_is_used_only_while_it_is_the_versions(
+    judged: Paths, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate.register(judged)
+    (candidate.fetch(1) / "model.onnx").write_bytes(b"damaged")
+    assert sha256(candidate.fetch(1) / "model.onnx") == memory.made[1].digest
+
+    # Another registry's version 1, and a download that breaks off on the way.
+    (memory.folder / "1/model.onnx").write_bytes(b"another")
+    memory.made[1].digest = sha256(memory.folder / "1/model.onnx")
+    memory.made[1].tags["signature"] = "another"
+
+    def break_off(number: int, folder: Path) -> Path:
+        folder.mkdir()
+        (folder / "lineage.json").write_text("{}")
+        raise MlopsError("The line went dead.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "get", break_off)
+        with pytest.raises(MlopsError, match="line went dead"):
+            candidate.fetch(1)
+    assert (candidate.fetch(1) / "model.onnx").read_bytes() == b"another"
 
 
 def test_what_is_not_committed_is_named(home: Path) -> None:

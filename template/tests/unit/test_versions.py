@@ -19,6 +19,7 @@ def two(home: Path, memory: Any) -> Any:
     lineage = Lineage.read(folder)
     for commit in ("aaa1", "bbb2"):
         tags = {"digest": lineage.digest, "commit": commit, "data.raw": f"{commit}.dir"}
+        tags["signature"] = commit
         memory.register(folder, tags)
         lineage.params["model"]["strength"] = 2.0
         lineage.dependencies["zoo"] = "1.0"
@@ -38,7 +39,7 @@ def test_the_difference_is_all_that_differs(two: Any) -> None:
     found = versions.difference(1, 2)
     assert found.pop("params.model.strength") == (1.0, 2.0)
     assert found.pop("package.zoo") == (None, "1.0")
-    assert found.keys() == {"number", "commit", "data.raw"}
+    assert found.keys() == {"number", "commit", "data.raw", "signature"}
 
 
 def test_a_worktree_is_removed_whatever_happens(home: Path) -> None:

@@ -45,15 +45,16 @@ class GtoRegistry:
 
     def get(self, number: int, folder: Path) -> Path:
         """Bring the files back from DVC's cache or remote, the record from the tag."""
-        tag, message = self._tag(number), self._message(self._tag(number))
+        tag = self._tag(number)
+        message = self._message(tag)
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "dvc", "get", ".", "models/candidate"]
         command += ["--rev", tag, "--out", str(folder), "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise MlopsError(f"{tag}: {done.stderr.strip()} Was it pushed with `dvc push`?")
-        record = json.dumps(message.pop("record"), indent=2)
+            raise MlopsError(f"{tag}: {done.stderr.strip()} Was it pushed with `dvc push --all-tags`?")
+        record = json.dumps(message["record"], indent=2)
         (folder / RECORD).write_text(record + "\n", encoding="utf-8")
         return folder
 
