@@ -22,12 +22,13 @@ test: .venv ## lint, types, and every test, the long ones included
 .PHONY: bench
 bench: .venv ## measure, and write bench/results.json and docs/benchmarks.md
 	$(UV) pip install --quiet --python $(PYTHON) --requirement bench/requirements.txt
-	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) bench/run.py
+	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) bench/run.py $(ARGS)
 
 .PHONY: lock
 lock: ## resolve the dependencies anew
 	$(UV) export --quiet --no-emit-project --group dev --no-annotate --no-header --output-file requirements.txt
 	$(UV) export --quiet --no-emit-project --only-group bench --no-annotate --no-header --output-file bench/requirements.txt
+	$(UV) export --quiet --no-emit-project --only-group peers --no-annotate --no-header --output-file bench/peers/requirements.txt
 
 .uv/bin/uv:
 	python3 -m pip install --quiet --target .uv uv

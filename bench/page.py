@@ -3,17 +3,19 @@
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from measure import Figures, Sample, Samples, spread
+from measure import Figures, spread
+from serving import BATCH, ROWS, SECONDS
 
 INTRO = """# Benchmarks
 
 Written by `make bench`, which measures again and writes this page and `bench/results.json`. With
 `BENCH_CCDS=<URL or folder>` cookiecutter-data-science is cloned from elsewhere than GitHub;
-`.venv/bin/python bench/run.py --only copy|dvc|pipeline` measures one section anew, `--rounds`
-more often.
+`make bench ARGS="--only copy|dvc|pipeline|serving"` measures one section anew, `--rounds` more
+often.
 
 Each figure is the median over the rounds, with the lowest and highest in brackets. Every round
 runs the commands of a section one after another, in an order that alternates; a first round that
@@ -29,10 +31,27 @@ is the working copy."""
 PIPELINE = """
 All stages over the default data of a generated project that is set up: ingest,
 validate, prepare, train, evaluate."""
+SERVING = f"""
+The same model.onnx and {ROWS} rows of the test split, one server at a time: started, asked for each
+row (the answers are equal within 1e-6, else the run ends), loaded, ended. One worker and one thread
+of onnxruntime each; server and client share the machine's cores. Every request holds one record,
+and one that fails ends the run: wrk counts answers of 400 and above, broken connections and
+timeouts. Load lasts {SECONDS[1]:.0f} s at 1 connection and {SECONDS[16]:.0f} s at 16. Linux and
+`wrk` are needed.
+
+This server validates, counts and captures; authorisation is off. Through Envoy it has the local
+target's own configuration, and memory and start are of both. MLflow serves the file in two ways:
+by its ONNX flavor with a signature of tensors, and by a `PythonModel` with a signature of columns,
+as a frame gives it (the flavor hands over flat columns, which this model's inputs refuse). LitServe
+answers in one worker besides the process that takes requests; it batches up to 16 requests within
+1 ms, BentoML as it adapts. Access logs are off everywhere. The floor is FastAPI with uvloop and
+httptools, a body typed from the contract and one answer for all. Memory is the proportional set
+size of all of a server's processes after the load; start is until the first answer."""
 TITLES = {
     "copy": ("Generating a project", COPY),
     "pipeline": ("The pipeline", PIPELINE),
     "dvc": ("Nothing has changed", "In the same project, after its pipeline has run."),
+    "serving": ("Serving", SERVING),
 }
 MEANINGS = {
     "copy.ms_per_file": "ms for each file of this template's project",
@@ -40,6 +59,40 @@ MEANINGS = {
     "copy.vs_empty_template": "times as long as the template of one file",
     "dvc.noop_vs_version": "times as long as `dvc --version`",
     "pipeline.peak_memory_mb": "MB in the largest process",
+}
+for _n, _suffix in ((16, ""), (1, "_1")):
+    MEANINGS |= {
+        f"serving.vs_mlflow{_suffix}": f"times MLflow's requests/s, the better; {_n} connections",
+        f"serving.vs_mlflow_columns{_suffix}": f"times those with columns; {_n} connections",
+        f"serving.vs_best_peer{_suffix}": f"times the better peer's; {_n} connections",
+        f"serving.vs_floor{_suffix}": f"times the floor's; {_n} connections",
+        f"serving.envoy_hop{_suffix}": f"requests/s through Envoy over direct; {_n} connections",
+    }
+MEANINGS["serving.memory_vs_mlflow"] = "times MLflow's memory, the smaller"
+MEANINGS["serving.start_vs_mlflow"] = "times MLflow's start, the quicker"
+
+WHOLE = {  # columns: what is in them, and how many digits
+    "wall, s": (lambda s: s.wall, 2),
+    "CPU, s": (lambda s: s.cpu, 2),
+    "peak memory, MB": (lambda s: s.peak, 0),
+}
+COLUMNS: dict[str, dict[str, tuple[Callable[[Any], float], int]]] = {
+    "copy": WHOLE
+    | {
+        "files": (lambda s: s.files, 0),
+        "wall per file, ms": (lambda s: s.wall / s.files * 1000, 1),
+    },
+    "pipeline": WHOLE,
+    "dvc": WHOLE,
+    "serving": {
+        "requests/s, 1": (lambda s: s.rates[1], 0),
+        "requests/s, 16": (lambda s: s.rates[16], 0),
+        "p99 at 1, ms": (lambda s: s.p99[1], 1),
+        "p99 at 16, ms": (lambda s: s.p99[16], 1),
+        f"records/s, {BATCH} a request": (lambda s: s.records, 0),
+        "memory, MB": (lambda s: s.memory, 0),
+        "start, s": (lambda s: s.start, 2),
+    },
 }
 
 
@@ -53,17 +106,10 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {model}, {platform.system()}, Python {python}"
 
 
-def section(job: str, samples: Samples, figures: Figures) -> str:
+def section(job: str, samples: Mapping[str, Sequence[Any]], figures: Figures) -> str:
     """Return a job's section: its commands side by side, its results, how it was measured."""
     title, text = TITLES[job]
-    columns: dict[str, tuple[Callable[[Sample], float], int]] = {
-        "wall, s": (lambda s: s.wall, 2),
-        "CPU, s": (lambda s: s.cpu, 2),
-        "peak memory, MB": (lambda s: s.peak, 0),
-    }
-    if job == "copy":
-        columns["files"] = (lambda s: s.files, 0)
-        columns["wall per file, ms"] = (lambda s: s.wall / s.files * 1000, 1)
+    columns = COLUMNS[job]
     rows = [["command", *columns], ["---", *["---:"] * len(columns)]]
     for name, found in samples.items():
         cells = (shown(spread(map(value, found)), n) for value, n in columns.values())
@@ -76,6 +122,8 @@ def section(job: str, samples: Samples, figures: Figures) -> str:
 
 def shown(values: tuple[float, float, float], digits: int) -> str:
     """Return a median with its extremes, or alone where all are the same."""
+    if values[0] != values[0]:  # not a number: was not measured
+        return ""
     middle, low, high = (f"{value:.{digits}f}" for value in values)
     return middle if low == high else f"{middle} ({low}–{high})"  # noqa: RUF001
 

@@ -12,11 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import page
+import serving as servers
 from measure import Case, Figures, Samples, alternate, ratio, run, spread
+from serving import Loads
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "bench/results.json", ROOT / "docs/benchmarks.md"
@@ -112,8 +115,17 @@ def dvc(work: Path, rounds: int) -> tuple[Samples, Figures]:
     return samples, {"dvc.noop_vs_version": ratio(samples, noop, said)}
 
 
-# In this order `dvc` finds what `pipeline` has made.
-JOBS = {"copy": copy, "pipeline": pipeline, "dvc": dvc}
+def serving(work: Path, rounds: int) -> tuple[Loads, Figures]:
+    """Answer requests with the pipeline's model, beside others that answer with it."""
+    folder = project(work)
+    run(folder, "dvc", "repro")
+    loads = servers.measure_all(folder, work, rounds)
+    return loads, servers.figures(loads)
+
+
+# In this order `dvc` and `serving` find what `pipeline` has made.
+JOBS: dict[str, Callable[[Path, int], tuple[Samples | Loads, Figures]]]
+JOBS = {"copy": copy, "pipeline": pipeline, "dvc": dvc, "serving": serving}
 
 
 def main() -> None:
@@ -124,6 +136,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 5:
         parser.error("at least 5 rounds")
+    if options.only in (None, "serving"):
+        servers.install()  # what is missing is said before anything is measured
     figures: Figures = {}
     sections: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

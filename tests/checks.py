@@ -22,7 +22,48 @@ from jinja2 import Environment, meta
 Check = Callable[[Path], list[str]]
 
 # Which file belongs to which choice. Whatever is not named here is in every tree.
-VARIANTS = {"registry": "src/mlops/registry/{}.py", "environments": "environments/{}.yaml"}
+VARIANTS: dict[str, dict[str, list[str]]] = {
+    "registry": {name: [f"src/mlops/registry/{name}.py"] for name in ("mlflow", "gto")},
+    "environments": {
+        name: [f"environments/{name}.yaml"] for name in ("dev", "test", "staging", "shadow", "prod")
+    },
+    "serving": {
+        "online": [
+            "Dockerfile",
+            ".dockerignore",
+            "compose.yaml",
+            "docs/online.md",
+            "src/mlops/cli/online.py",
+            "src/mlops/release/status.py",
+            *(
+                f"src/mlops/release/targets/{name}.py"
+                for name in ("compose", "envoy", "figures", "local", "store", "supervisor")
+            ),
+            *(
+                f"src/mlops/serve/{name}.py"
+                for name in ("__main__", "app", "auth", "capture", "explain", "load", "metrics")
+            ),
+            "src/mlops/serve/schema.py",
+            "tests/serving/",
+            *(
+                f"tests/unit/test_{name}.py"
+                for name in ("compose", "load", "serve", "status", "targets")
+            ),
+        ],
+        "batch": [
+            "docs/batch.md",
+            "src/mlops/cli/batch.py",
+            "src/mlops/serve/batch.py",
+            "tests/unit/test_batch.py",
+        ],
+        "edge": [
+            "docs/edge.md",
+            "src/mlops/cli/edge.py",
+            "src/mlops/serve/edge/",
+            "tests/unit/test_edge.py",
+        ],
+    },
+}
 BINARY = {".parquet"}
 
 
@@ -147,8 +188,9 @@ def selected(tree: Path) -> list[str]:
         name.removesuffix(".jinja").replace("{{ _copier_conf.answers_file }}", trees.ANSWERS)
         for name, _ in trees.files(trees.template() / "template")
     }
-    for name, form in VARIANTS.items():
-        expected -= {form.format(one) for one in trees.choices(name) if one not in answers[name]}
+    for name, choices in VARIANTS.items():
+        lost = [path for one, paths in choices.items() if one not in answers[name] for path in paths]
+        expected -= {path for path in expected if path.startswith(tuple(lost))}
     empty = [path for path in tree.rglob("*") if path.is_dir() and not any(path.iterdir())]
     return [
         *(f"{name}: missing" for name in sorted(expected - there)),

@@ -104,7 +104,7 @@ PLANTS: list[tuple[Check, str, str | bytes | None, str]] = [
     (selected, "src/mlops/registry/gto.py", "x\n", "gto.py: not asked for"),
     (selected, "environments/shadow.yaml", "x\n", "environments/shadow.yaml: not asked for"),
     (selected, "environments/staging.yaml", None, "environments/staging.yaml: missing"),
-    (selected, "src/mlops/cli.py", None, "src/mlops/cli.py: missing"),
+    (selected, "src/mlops/cli/base.py", None, "src/mlops/cli/base.py: missing"),
     (selected, ".dvcignore/", None, ".dvcignore: an empty folder"),
     (sparse, "template/x.jinja", NESTED, "x.jinja: nested 2 deep"),
     (sparse, "template/x.jinja", "{% set x = 1 %}\n" * 999, " control lines to "),

@@ -35,6 +35,9 @@ TEXTS: dict[str, list[str]] = {
     "contact": ["ml-team@example.com", "a@b.c", "a.b_c%d+e-f@" + "x-y." * 15 + "example1"],
 }
 
+# What an answer of several choices must hold.
+NEEDED = {"environments": {"dev", "prod"}}
+
 # One answer to each question: to change one of them alone, the names are given, not derived.
 BASE: dict[str, Any] = {name: row["default"] for name, row in ASKED.items()}
 BASE |= {name: texts[0] for name, texts in TEXTS.items()}
@@ -91,7 +94,7 @@ def values(name: str) -> list[Any]:
     if not ASKED[name].get("multiselect"):
         return single
     subsets = (list(part) for n in range(len(single) + 1) for part in combinations(single, n))
-    return [part for part in subsets if {"dev", "prod"} <= set(part)]
+    return [part for part in subsets if part and NEEDED.get(name, set()) <= set(part)]
 
 
 def files(tree: Path) -> Iterator[tuple[str, Path]]:

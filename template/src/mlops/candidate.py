@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from . import convert, gates, pipeline, project, report
-from .convert import SERVED
 from .errors import GateError, MlopsError, PipelineError
 from .gates import Record
 from .lineage import Lineage, data_versions, git, git_state, sha256
 from .registry import Version, open_registry
 from .registry.base import champion, find, released
 from .registry.base import promote as name_champion
+from .scorer import SERVED
 from .settings import (
     Params,
     Paths,
@@ -105,7 +105,7 @@ def register(paths: Paths) -> Version:
     record = verified(paths)
     registry = open_registry(settings)
     for version in registry.list():
-        if version.digest == record.model:
+        if version.digest == record.model and version.tags.get("code") == record.code:
             return version
     committed()
     lineage = Lineage.read(paths.model)
@@ -120,6 +120,7 @@ def register(paths: Paths) -> Version:
         "team": lineage.team,
         "gate": "passed",
         "signature": record.signature,
+        "code": record.code,
         **{f"data.{path}": md5 for path, md5 in data_versions().items()},
         **{f"metric.{name}": value for name, value in record.scores["challenger"].items()},
     }

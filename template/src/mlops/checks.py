@@ -23,6 +23,7 @@ TIERS: dict[str, list[list[str]]] = {
     "unit": [[*PYTEST, "tests/unit", f"tests/{project.PACKAGE}", "-m", "not slow"]],
     "integration": [[*PYTEST, "tests/integration"]],
     "model": [[*PYTEST, "tests/model"]],
+    "serving": [[*PYTEST, "tests/serving"]],
     "notebooks": [[*PYTEST, "tests/notebooks"]],
     "package": [
         ["uv", "build", "--wheel", "--quiet"],
@@ -30,6 +31,8 @@ TIERS: dict[str, list[list[str]]] = {
         [f"{PACKAGE_ENVIRONMENT}/bin/python", "-m", *PYTEST, "tests/integration"],
     ],
 }
+if "online" not in project.SERVING:
+    del TIERS["serving"]
 
 
 def check(tiers: list[str], console: Console) -> None:

@@ -12,9 +12,8 @@ from sklearn.pipeline import Pipeline
 
 from . import project
 from .errors import MlopsError
-from .scorer import flatten
+from .scorer import SERVED, flatten
 
-SERVED = "model.onnx"
 TRAINED = "model.skops"
 OPSET = {"": 21, "ai.onnx.ml": 3}
 # Types of these packages are trusted when a trained form is read back; others are refused.

@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from . import convert, project
+from .contract import Contract, breaking
 from .errors import GateError
 from .footprint import Footprint, measure
 from .lineage import Lineage, now, sha256
 from .pipeline.evaluate import robustness, scores
 from .pipeline.prepare import TARGET, inputs
 from .pipeline.train import constant
-from .scorer import Scorer
+from .scorer import SERVED, Scorer
 from .settings import Gates, Settings
 
 Array = NDArray[np.floating[Any]]
 
 KEY = Path(".secrets/gate.key")
 CONFIDENCE = 1.645  # one-sided 95 %
+# What decides, beside this module: a change of any of it calls for a new verdict.
+CODE = ["contract.py", "footprint.py", "gates.py", "pipeline/evaluate.py", "scorer.py"]
 
 
 class Check(BaseModel):
@@ -50,6 +53,7 @@ class Record(BaseModel):
     model: str  # digest of the served form
     data: str  # digest of the rows that decided
     gates: str  # digest of the limits
+    code: str = ""  # digest of the code that decided
     champion: int | None
     created: str
     passed: bool
@@ -75,12 +79,19 @@ class Record(BaseModel):
                 f"record.model: the gate record is about model {self.model[:12]}, not "
                 f"{model[:12]}: run `make candidate` again."
             )
+        if self.code != code_digest():
+            raise GateError(
+                "record.code: uncertified: the code of the gates has changed since: run "
+                "`make candidate` and `make register` again."
+            )
         if not self.passed:
             failed = "\n  ".join(str(check) for check in self.checks if not check.passed)
             raise GateError(f"The challenger is refused:\n  {failed}")
 
     def _mac(self, key: bytes) -> str:
-        body = json.dumps(self.model_dump(mode="json", exclude={"signature"}), sort_keys=True)
+        # Records from before they had ``code`` keep their signature; they are refused by name.
+        left_out = {"signature"} if self.code else {"signature", "code"}
+        body = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hmac.new(key, body.encode(), hashlib.sha256).hexdigest()
 
 
@@ -101,6 +112,12 @@ def digest(limits: Gates) -> str:
     return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()
 
 
+def code_digest() -> str:
+    """Return the SHA-256 of the code that decides."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in CODE)).hexdigest()
+
+
 def judge(
     challenger: Path, test: Path, limits: Gates, seed: int, champions: dict[int, Path]
 ) -> Record:
@@ -118,7 +135,7 @@ def judge(
     """
     rows = pd.read_parquet(test)
     y = rows[TARGET].to_numpy()
-    lineage, scorer = Lineage.read(challenger), Scorer(challenger / convert.SERVED, threads=2)
+    lineage, scorer = Lineage.read(challenger), Scorer(challenger / SERVED, threads=2)
     prediction = scorer.predict(rows)
     loss = project.model.loss(y, prediction)
     result = {
@@ -145,10 +162,12 @@ def judge(
             sliced = _slices(rows, loss, champion_loss, limits)
             checks += [Check(**entry["check"]) for entry in sliced if entry["check"]]
             checks += _against(footprints, lineage, Lineage.read(folder), limits)
+            checks.append(_contract(folder, challenger, limits))
     return Record(
-        model=sha256(challenger / convert.SERVED),
+        model=sha256(challenger / SERVED),
         data=sha256(test),
         gates=digest(limits),
+        code=code_digest(),
         champion=next(iter(champions), None),
         created=now(),
         passed=all(check.passed for check in checks),
@@ -236,9 +255,15 @@ def _against(
     ]
 
 
+def _contract(champion: Path, challenger: Path, limits: Gates) -> Check:
+    found = breaking(Contract.read(champion), Contract.read(challenger))
+    note = f" ({'; '.join(found[:5])})" if found else ""
+    return _check("contract.breaking", len(found), "at most", limits.contract.breaking, note)
+
+
 def _score(folder: Path, rows: pd.DataFrame, name: str) -> Array:
     try:
-        return Scorer(folder / convert.SERVED, threads=2).predict(rows)
+        return Scorer(folder / SERVED, threads=2).predict(rows)
     except KeyError as error:
         raise GateError(
             f"{name}.inputs: it needs the column {error}, which the data no longer has; keep the "

@@ -12,11 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import project
-from .convert import SERVED
 from .gates import Record
 from .lineage import Lineage
 from .pipeline.prepare import TARGET
-from .scorer import Scorer
+from .scorer import SERVED, Scorer
 from .settings import Paths
 
 Array = NDArray[np.floating[Any]]

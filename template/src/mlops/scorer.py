@@ -1,12 +1,14 @@
 """The served form of a model: an ONNX file that answers for raw records. Needs numpy besides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
+
+SERVED = "model.onnx"
 
 Array = NDArray[np.floating[Any]]
 
@@ -15,11 +17,11 @@ class Scorer:
     """Answers for one model; preprocessing is inside.
 
     Args:
-        path: the model.onnx.
+        path: the model.onnx, or what it holds.
         threads: of one prediction. One is best where predictions run side by side.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path | bytes, threads: int = 1) -> None:
         options = SessionOptions()
         options.intra_op_num_threads = threads
         self._session = InferenceSession(path, options)
@@ -28,6 +30,10 @@ class Scorer:
             for entry in self._session.get_inputs()
         }
         self._output = self._session.get_outputs()[-1].name
+        self._kinds = [
+            (kind, [name for name, dtype in self.inputs.items() if dtype is kind])
+            for kind in (object, np.float32)
+        ]
 
     def predict(self, records: Mapping[str, Any]) -> Array:
         """Return one prediction per row of ``records``: a mapping, or a frame, of columns.
@@ -39,6 +45,14 @@ class Scorer:
             name: np.asarray(records[name], dtype=dtype).reshape(-1, 1)
             for name, dtype in self.inputs.items()
         }
+        return flatten(self._session.run([self._output], feeds)[0])
+
+    def answer(self, records: Sequence[Mapping[str, Any]]) -> Array:
+        """Return what :meth:`predict` does, for records: one array a kind, so quicker for few."""
+        feeds: dict[str, Any] = {}
+        for kind, names in self._kinds:
+            rows = np.array([[record[name] for name in names] for record in records], dtype=kind)
+            feeds.update(zip(names, np.ascontiguousarray(rows.T)[:, :, None], strict=True))
         return flatten(self._session.run([self._output], feeds)[0])
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -120,6 +127,12 @@ class ParityGate(Strict):
     tolerance: float = Field(gt=0)
 
 
+class ContractGate(Strict):
+    """How many promises to callers of the champion may be broken."""
+
+    breaking: int = Field(default=0, ge=0)
+
+
 class FootprintGate(Strict):
     """Budgets of the served form, and multiples of the champion's."""
 
@@ -141,12 +154,66 @@ class Gates(Strict):
     robustness: RobustnessGate
     parity: ParityGate
     footprint: FootprintGate
+    contract: ContractGate = ContractGate()
+
+
+class Serving(Strict):
+    """How a server answers, and where. Secrets are variables: MLOPS_API_KEYS."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    replicas: int = Field(default=2, ge=1)  # processes of each slot
+    auth: Literal["off", "api-key", "oidc"] = "off"
+    issuer: str = ""  # of OIDC tokens
+    audience: str = ""
+    max_batch: int = Field(default=1000, ge=1)  # records of one request
+    max_body_kb: int = Field(default=1024, ge=1)
+    timeout: float = Field(default=10.0, gt=0)  # seconds of one request
+    capture: bool = True
+    capture_rows: int = Field(default=1_000_000, ge=0)  # kept; the oldest go
+    p95_ms: float = Field(default=50.0, gt=0)  # budgets of `mlops bench`
+    requests_per_s: float = Field(default=200.0, gt=0)
+
+
+class Limits(Strict):
+    """What a challenger must keep to while it is released."""
+
+    errors: float = Field(default=0.01, ge=0, le=1)  # share of answers that are 5xx
+    latency: float = Field(default=2.0, ge=1)  # its p99, as a multiple of the champion's
+    latency_ms: float = Field(default=20.0, ge=0)  # a p99 below this is never too slow
+    distribution: float = Field(default=0.25, ge=0)  # of its predictions, from the champion's
+    significance: float = Field(default=0.05, gt=0, lt=1)  # of the A/B test
+
+
+STRATEGY = Literal["rolling", "blue-green", "canary", "ab", "shadow"]
+
+
+class Release(Strict):
+    """How a version goes out. Each strategy reads what it needs."""
+
+    strategy: STRATEGY = "canary"
+    steps: list[int] = [5, 25, 50]  # canary: percentages; 100 follows
+    share: int = Field(default=50, ge=1, le=99)  # ab: the challenger's percentage
+    mirror: int = Field(default=100, ge=1, le=100)  # shadow: percentage of requests copied
+    hold: float = Field(default=60.0, ge=0)  # seconds that each step lasts at least
+    patience: float = Field(default=3600.0, gt=0)  # seconds after which it is given up
+    min_samples: int = Field(default=500, ge=1)  # answers on which a check may pass
+    limits: Limits = Limits()
+
+    @field_validator("steps")
+    @classmethod
+    def _rising(cls, steps: list[int]) -> list[int]:
+        if not steps or steps != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] < 100:
+            raise ValueError("give rising percentages between 1 and 99, such as [5, 25, 50]")
+        return steps
 
 
 class Settings(BaseSettings):
-    """What differs between environments; MLOPS_<KEY> wins over the file."""
+    """What differs between environments; MLOPS_<KEY> and MLOPS_<KEY>__<KEY> win over the file."""
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="MLOPS_", env_nested_delimiter="__", extra="forbid"
+    )
 
     tracking_uri: str = "sqlite:///mlflow.db"
     protected: bool = True
@@ -154,6 +221,10 @@ class Settings(BaseSettings):
     reason: Literal["manual", "schedule", "drift", "new-data"] = "manual"
     image: str = ""
     signing_key: SecretStr | None = None
+    api_keys: SecretStr | None = None  # several: separated by commas
+    edge_key: SecretStr | None = None  # signs bundles
+    serving: Serving = Serving()
+    release: Release = Release()
 
     @classmethod
     def settings_customise_sources(
@@ -184,6 +255,7 @@ class Paths:
         self.metrics = root / "reports/metrics.json"
         self.gates = root / "reports/gates.json"
         self.logs = root / "logs"
+        self.deployments = root / "deployments"
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

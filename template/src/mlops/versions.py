@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .candidate import fetch
-from .convert import SERVED
 from .errors import MlopsError
 from .lineage import Lineage, git, git_state, sha256
 from .pipeline.validate import validate
 from .registry import Version, open_registry
 from .registry.base import find
+from .scorer import SERVED
 from .settings import Paths, load_params, load_settings
 from .tracking import flatten
 

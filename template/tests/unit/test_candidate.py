@@ -27,6 +27,8 @@ def test_the_accepted_candidate_becomes_challenger_and_first_champion(
     made = candidate.register(judged)
     assert (made.number, made.aliases) == (1, ["challenger", "champion-dev"])
     assert candidate.register(judged).number == 1  # the same model is not registered twice
+    memory.made[1].tags["code"] = "older"
+    assert candidate.register(judged).number == 2  # but under a verdict of other code it is another
     assert made.tags["gate"] == "passed"
     assert made.tags["data.raw"] == "11aa.dir"
     assert candidate.verify_version(1).passed
@@ -37,6 +39,12 @@ def test_the_accepted_candidate_becomes_challenger_and_first_champion(
 def _refused(paths: Paths) -> None:
     record = json.loads(paths.gates.read_text())
     signed = gates.Record(**record | {"passed": False}).sign(gates.signing_key(Settings()))
+    paths.gates.write_text(signed.model_dump_json())
+
+
+def _other_code(paths: Paths) -> None:
+    record = json.loads(paths.gates.read_text())
+    signed = gates.Record(**record | {"code": "older"}).sign(gates.signing_key(Settings()))
     paths.gates.write_text(signed.model_dump_json())
 
 
@@ -56,6 +64,7 @@ SPOILED = {
     "record.gates": lambda paths: Path("gates.yaml").write_text(
         Path("gates.yaml").read_text().replace("min: 0.6", "min: 0.9")
     ),
+    "record.code: uncertified": _other_code,
     "The challenger is refused": _refused,
 }
 

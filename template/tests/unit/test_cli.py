@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,8 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mlops import candidate, checks, cli
-from mlops.errors import DataError
+from mlops import candidate, checks, cli, registry
+from mlops.cli import base
+from mlops.contract import Contract
+from mlops.errors import DataError, MlopsError
+from mlops.release import controller
+from mlops.release.targets.offline import OfflineTarget
+from mlops.settings import Paths
 
 RUN = CliRunner()
 
@@ -61,7 +67,7 @@ def test_a_refused_candidate_leaves_with_five(
 
 
 def test_lists_are_tab_separated_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.table([{"a": 1}, {"a": 2, "b": "x"}])
+    base.table([{"a": 1}, {"a": 2, "b": "x"}])
     assert capsys.readouterr().out == "a\tb\n1\t\n2\tx\n"
 
 
@@ -78,3 +84,45 @@ def test_a_notebook_becomes_a_module_once(home: Path) -> None:
     mlops("notebook", "a.ipynb", "a.py")
     assert Path("a.py").read_text() == '"""From a.ipynb."""\n\nx = 1\nx\n'
     assert RUN.invoke(cli.app, ["notebook", "a.ipynb", "a.py"]).exit_code == 1
+
+
+@pytest.fixture
+def registered(home: Path, memory: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Dev with a champion, in a project where all is committed."""
+    monkeypatch.setenv("MLOPS_ENV", "dev")  # commands set it for the rest of the process
+    monkeypatch.setattr(candidate, "committed", lambda: None)
+    monkeypatch.setattr(registry, "open_registry", lambda settings: memory)
+    candidate.register(Paths())
+    return memory
+
+
+def test_a_version_is_used_packaged_and_tagged(registered: Any) -> None:
+    (prediction,) = json.loads(mlops("model", "use", "1"))
+    record = Contract.read(Paths().model).example
+    Path("records.json").write_text(json.dumps([record, record]))
+    assert json.loads(mlops("model", "use", "1", "records.json")) == [prediction] * 2
+    mlops("model", "package", "1", "--out", "box")
+    assert {"model.onnx", "contract.json"} <= {path.name for path in Path("box").iterdir()}
+    mlops("model", "tag", "1", "deploy-trigger")
+    assert registered.made[1].tags["tag.deploy-trigger"] == "yes"
+    with pytest.raises(MlopsError, match=r"no tag 'deploy': there are compliance"):
+        mlops("model", "tag", "1", "deploy")
+
+
+def test_a_release_can_be_looked_at_first(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "open_registry", lambda settings: registered)
+    monkeypatch.setattr(controller, "open_target", lambda *of: OfflineTarget())
+    mlops("model", "tag", "1", "deploy-trigger")
+    options = ["--env", "prod", "--strategy", "canary", "--dry-run"]
+    shown = mlops("release", "--tagged", *options)
+    assert "Version 1 to prod by canary" in shown
+    assert "5 %\t95/5" in shown
+    assert mlops("deployments", "--env", "prod").strip() == ""
+    mlops("release", "1", "--env", "prod")
+    assert mlops("deployments", "--env", "prod").splitlines()[1].endswith("promoted")
+    assert "dev: version 1 is the champion already." in mlops("cd", "1")
+    for wrong in ("--strategy", "--change"):
+        with pytest.raises(MlopsError, match=r"There is no .* 'sudden': there are"):
+            mlops("release", "1", wrong, "sudden")
+    with pytest.raises(MlopsError, match="newer than prod's champion is tagged"):
+        mlops("release", "--tagged", "--env", "prod")

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from mlops import gates
+from mlops.contract import Contract
 from mlops.errors import GateError
 from mlops.footprint import Footprint
 from mlops.gates import Check, Record
@@ -114,6 +115,7 @@ def record(**changes: Any) -> Record:
     check = Check(gate="a", value=1, limit=2, rule="at most", passed=True)
     one = Footprint(size_mb=1, memory_mb=1, p50_ms=1, p99_ms=1)
     facts = {"model": "m", "data": "d", "gates": "g", "champion": 3, "created": "c"}
+    facts["code"] = gates.code_digest()
     lists = {"checks": [check], "scores": {"s": {"x": 1.0}}, "slices": [{"slice": "a=b"}]}
     return Record(**facts | lists | {"passed": True, "footprints": {"f": one}} | changes)
 
@@ -141,6 +143,28 @@ def test_a_record_of_another_key_or_model_or_a_refusal_is_refused() -> None:
     failed = Check(gate="a.b", value=3, limit=2, rule="at most", passed=False)
     with pytest.raises(GateError, match=r"(?s)refused:\n  a.b: 3, allowed is at most 2$"):
         record(passed=False, checks=[failed]).sign(KEY).verify(KEY, "m")
+
+
+def test_a_verdict_of_other_code_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = record().sign(KEY)
+    monkeypatch.setattr(gates, "CODE", [*gates.CODE, "report.py"])  # as if a line had changed
+    with pytest.raises(GateError, match=r"record.code: uncertified"):
+        signed.verify(KEY, "m")
+
+
+def test_what_callers_rely_on_stays(limits: Gates, home: Path) -> None:
+    folder, narrower = home / "models/candidate", home / "narrower"
+    shutil.copytree(folder, narrower)
+    contract = Contract.read(folder)
+    assert gates._contract(folder, narrower, limits).passed
+    field = next(field for field in contract.fields if field.name == "size")
+    field.maximum = 5.0
+    contract.write(narrower)
+    check = gates._contract(folder, narrower, limits)
+    assert str(check) == "contract.breaking: 1, allowed is at most 0 (size: up to 5 now, was 10.0)"
+    limits.contract.breaking = 1
+    assert gates._contract(folder, narrower, limits).passed
+    assert gates._contract(narrower, folder, limits).passed
 
 
 def test_judge_accepts_its_equal_and_refuses_the_worse(limits: Gates, home: Path) -> None:

@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import project
-from ..convert import SERVED
 from ..lineage import Lineage
-from ..scorer import Scorer
+from ..scorer import SERVED, Scorer
 from ..settings import Params, Paths, load_settings
 from ..tracking import Tracker
 from . import log, main

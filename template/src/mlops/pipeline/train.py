@@ -10,9 +10,10 @@ import yaml
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from .. import convert, project
+from .. import contract, convert, project
 from ..errors import ConvergenceError, MlopsError
 from ..lineage import Lineage, environment, sha256, tags
+from ..scorer import SERVED
 from ..settings import Params, Paths, load_settings
 from ..tracking import Tracker
 from . import log, main
@@ -41,17 +42,21 @@ def train(params: Params, paths: Paths) -> None:
         for name, values in curves.items():
             run.curve(f"curve.{name}", values)
         X = inputs(parts["test"])
+        whole = example(X)
         convert.save(model, kinds(), paths.model)
         lineage = Lineage(
             **facts,
             run=run.run_id,
-            digest=sha256(paths.model / convert.SERVED),
+            digest=sha256(paths.model / SERVED),
             periods=json.loads((paths.prepared / "periods.json").read_text(encoding="utf-8")),
             inputs=kinds(),
-            example=example(X),
+            example=whole,
             baseline=mean_of(parts["train"][TARGET].to_numpy()),
         )
         lineage.write(paths.model)
+        columns = project.schema.Inputs.to_schema().columns
+        key = project.schema.Records.to_schema().unique or []
+        contract.derive(columns, X, whole, convert.predict(model, X), key).write(paths.model)
         paths.reports.mkdir(exist_ok=True)
         pd.DataFrame(curves).rename_axis("round").to_csv(paths.curves)
         run.tags({"digest.model": lineage.digest})

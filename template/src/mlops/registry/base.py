@@ -8,6 +8,10 @@ from pydantic import BaseModel
 from ..errors import MlopsError
 from ..lineage import now
 
+TRIGGER = "deploy-trigger"
+# What a version may be tagged with: a review passed, a review asked for, a release asked for.
+TAGS = ["compliance", "review-candidate", TRIGGER]
+
 
 class Version(BaseModel):
     """A registered model: its number never changes its content."""

@@ -53,7 +53,7 @@ class GtoRegistry:
         command += ["--rev", tag, "--out", str(folder), "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise MlopsError(f"{tag}: {done.stderr.strip()} Was it pushed with `dvc push --all-tags`?")
+            raise MlopsError(f"{tag}: {done.stderr.strip()} Was it pushed: `dvc push --all-tags`?")
         record = json.dumps(message["record"], indent=2)
         (folder / RECORD).write_text(record + "\n", encoding="utf-8")
         return folder

@@ -1,0 +1,56 @@
+"""`mlops data`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..settings import Paths
+from .base import console, table
+
+app = typer.Typer(no_args_is_help=True, help="Data versions: check, profile, compare.")
+
+
+@app.command("check")
+def data_check(
+    context: typer.Context,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of records")] = None,
+    revision: Annotated[str, typer.Option("--rev", help="A git revision's data")] = "",
+) -> None:
+    """Hold files, or an earlier data version, against the four validators."""
+    import json
+
+    from .. import validators, versions
+    from ..settings import load_gates
+
+    if revision:
+        versions.check_data(revision)
+        console.print(f"The data of {revision} is good.")
+    profile = Paths().profile
+    reference = json.loads(profile.read_text(encoding="utf-8")) if profile.is_file() else None
+    named = [Path(os.path.relpath(context.obj / path)) for path in files or []]
+    for path in named or ([] if revision else sorted(Paths().raw.glob("*.parquet"))):
+        found = validators.validate(validators.read(path), load_gates().data, reference)
+        validators.refuse(found, str(path))
+        console.print(f"{path} is good.")
+
+
+@app.command("profile")
+def data_profile(context: typer.Context, file: Path) -> None:
+    """Print a file's profile as JSON."""
+    from .. import profile, validators
+
+    console.print_json(data=profile.profile(validators.read(context.obj / file)))
+
+
+@app.command("list")
+def data_list() -> None:
+    """List the data's versions, newest first."""
+    from ..lineage import data_versions, git
+
+    table(
+        {"revision": line.split(" ", 1)[0], "commit": line.split(" ", 1)[1]}
+        | data_versions(revision=line.split(" ", 1)[0])
+        for line in git("log", "--format=%h %cs %s", "--", "dvc.lock").splitlines()
+    )

@@ -1,0 +1,124 @@
+"""Releases, and what stands in each environment."""
+
+import os
+from typing import Annotated, get_args
+
+import typer
+
+from .. import project
+from ..errors import MlopsError
+from ..settings import STRATEGY, Paths, load_settings
+from .base import Number, console, table
+
+app = typer.Typer()
+
+Environment = Annotated[str, typer.Option("--env", envvar="MLOPS_ENV", help="Environment")]
+Why = Annotated[str, typer.Option(help="For the ledger")]
+Strategy = Annotated[str, typer.Option(help="Another than the environment's")]
+
+
+@app.command()
+def release(
+    number: Annotated[int, typer.Argument(help="A version; else the challenger")] = 0,
+    environment: Environment = "dev",
+    strategy: Strategy = "",
+    change: Annotated[
+        str, typer.Option(help="retrained, algorithm or comparison: chooses the strategy")
+    ] = "",
+    tagged: Annotated[bool, typer.Option(help="The version tagged deploy-trigger")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show the plan only")] = False,
+    why: Why = "",
+) -> None:
+    """Release a version by the environment's strategy; again, to finish an interrupted one."""
+    from ..release import controller, strategies
+
+    enter(environment)
+    if change and change not in get_args(strategies.Change):
+        known = ", ".join(get_args(strategies.Change))
+        raise MlopsError(f"There is no change {change!r}: there are {known}.")
+    if strategy and strategy not in get_args(STRATEGY):
+        known = ", ".join(get_args(STRATEGY))
+        raise MlopsError(f"There is no strategy {strategy!r}: there are {known}.")
+    chosen = strategy or (strategies.choose(change) if change else None)  # type: ignore[arg-type]
+    at_work = controller.open_controller(environment, console.print)
+    number = number or at_work.next_version(tagged)
+    order = controller.order(number, at_work.settings, chosen, why)  # type: ignore[arg-type]
+    if dry_run:
+        console.print(f"Version {number} to {environment} by {order.strategy}")
+        table(
+            {"step": step.name, "traffic": str(step.traffic), "hold": f"{step.hold:g} s"}
+            | {"samples": step.samples, "checks": ", ".join(step.checks)}
+            for step in order.plan
+        )
+        return
+    at_work.release(order)
+
+
+@app.command("roll-forward")
+def roll_forward(number: Number, environment: Environment = "dev", why: Why = "hot fix") -> None:
+    """Release a version at once, past the same gates: all traffic, watched for its health."""
+    from ..release import controller
+
+    enter(environment)
+    at_work = controller.open_controller(environment, console.print)
+    at_work.release(controller.order(number, at_work.settings, "blue-green", why))
+
+
+@app.command()
+def rollback(environment: Environment = "dev", why: Why = "") -> None:
+    """End the release under way; without one, go back to the champion before this one."""
+    from ..release import controller
+
+    enter(environment)
+    controller.open_controller(environment, console.print).rollback(why)
+
+
+@app.command()
+def cd(
+    number: Annotated[int, typer.Argument(help="A version; else the challenger")] = 0,
+    why: Why = "",
+) -> None:
+    """Release a version through all environments in their order; the first refusal ends it."""
+    from ..release import controller
+
+    for environment in project.ENVIRONMENTS:
+        enter(environment)
+        at_work = controller.open_controller(environment, console.print)
+        number = number or at_work.next_version()
+        current = at_work.champion()
+        if current and current.number == number:
+            console.print(f"{environment}: version {number} is the champion already.")
+            continue
+        console.print(f"[bold]{environment}[/]")
+        at_work.release(controller.order(number, at_work.settings, None, why))
+
+
+@app.command()
+def deployments(environment: Environment = "dev") -> None:
+    """Show the ledger: who released what, when, why, by which steps, and how it ended."""
+    from ..release.journal import Journal
+
+    enter(environment)
+    table(
+        {
+            "release": one.release,
+            "version": one.version,
+            "model": one.digest[:12],
+            "gate": one.gate[:12],
+            "strategy": one.strategy,
+            "slot": one.slot,
+            "weights": " > ".join(one.weights),
+            "who": one.who,
+            "why": one.why,
+            "started": one.started,
+            "finished": one.finished,
+            "verdict": one.verdict or "under way",
+        }
+        for one in Journal(Paths().deployments / environment).deployments()
+    )
+
+
+def enter(environment: str) -> None:
+    """Let this environment be the one that everything reads; refuse an unknown one."""
+    load_settings(environment)
+    os.environ["MLOPS_ENV"] = environment

@@ -1,0 +1,1 @@
+"""The model where it answers: online, in batches, or at the edge."""
