@@ -1,83 +1,217 @@
-"""From nothing to a gated, registered model: what `make demo` runs, each step timed.
+"""From nothing to a model that answers and is released under traffic: what `make demo` runs.
 
-Needs Python 3.11 or later, git and make. Everything is made below build/.
+Needs Python 3.11 or later, git and make. Everything is made below build/; each step is timed.
 """
 
+import asyncio
+import contextlib
+import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent
 PROJECT = ROOT / "build/flight-delays"
 IDENTITY = {"NAME": "Demo", "EMAIL": "demo@example.com"}
+RATE = 300  # requests a second, while models are released
 COLOURS = ["\033[2m", "\033[1m", "\033[32m", "\033[0m"]
 DIM, BOLD, GREEN, PLAIN = COLOURS if sys.stdout.isatty() else [""] * 4
 
-# What is done, where, and by which command.
-STEPS: list[tuple[str, Path, list[str]]] = [
-    ("bring uv and Copier", ROOT, ["make", "--no-print-directory", ".venv"]),
-    (
+MAKE = ["make", "--no-print-directory"]
+COMMIT = "git add --all && git commit --quiet --no-verify --message"
+# A release at the pace of a demo: two steps, a few seconds each.
+PACE = {"STEPS": "[20, 50]", "HOLD": "3", "MIN_SAMPLES": "150"}
+
+
+def python(*arguments: str) -> list[str]:
+    """Return a command that runs this file by the project's own Python."""
+    return [str(PROJECT / ".venv/bin/python"), str(Path(__file__).resolve()), *arguments]
+
+
+def fault(**faults: float) -> None:
+    """Let version 2 fail so; without faults, mend it."""
+    (folder,) = (PROJECT / "models/registry").glob("2-*")
+    (folder / "fault.json").write_text(json.dumps(faults), encoding="utf-8")
+
+
+class Step(NamedTuple):
+    """What is done, where, by which command; what it must say; what is done before."""
+
+    name: str
+    folder: Path
+    command: list[str]
+    says: str = ""
+    before: Callable[[], None] | None = None
+
+
+STEPS = [
+    Step("bring uv and Copier", ROOT, [*MAKE, ".venv"]),
+    Step(
         "copier copy",
         ROOT,
-        [".venv/bin/copier", "copy", "--defaults", "--quiet", "--vcs-ref", "HEAD", ".", "PROJECT"],
+        f".venv/bin/copier copy --defaults --quiet --vcs-ref HEAD . {PROJECT}".split(),
     ),
-    ("git init and commit", PROJECT, ["sh", "-c", "git init -q -b main && COMMIT 'Start'"]),
-    ("make setup", PROJECT, ["make", "--no-print-directory", "setup"]),
-    ("commit the lock file", PROJECT, ["sh", "-c", "COMMIT 'Lock the environment'"]),
-    ("make candidate", PROJECT, ["make", "--no-print-directory", "candidate"]),
-    ("commit the model", PROJECT, ["sh", "-c", "COMMIT 'First model'"]),
-    ("make register", PROJECT, ["make", "--no-print-directory", "register"]),
+    Step("git init and commit", PROJECT, ["sh", "-c", f"git init -q -b main && {COMMIT} Start"]),
+    Step("make setup", PROJECT, [*MAKE, "setup"]),
+    Step("commit the lock file", PROJECT, ["sh", "-c", f"{COMMIT} 'Lock the environment'"]),
+    Step("make candidate", PROJECT, [*MAKE, "candidate"], "accepted by"),
+    Step("commit the model", PROJECT, ["sh", "-c", f"{COMMIT} 'First model'"]),
+    Step("make register", PROJECT, [*MAKE, "register"], "Version 1, challenger, champion-dev"),
+    Step("make serve", PROJECT, [*MAKE, "serve"], "/predict"),
+    Step("make retrain", PROJECT, [*MAKE, "retrain"], "accepted by"),
+    Step("commit the model", PROJECT, ["sh", "-c", f"{COMMIT} 'A month later'"]),
+    Step("make register", PROJECT, [*MAKE, "register"], "Version 2, challenger"),
+    Step("look at its record", PROJECT, ["uv", "run", "mlops", "model", "validate", "2"], "passed"),
+]
+UNDER_TRAFFIC = [
+    Step(
+        "release it, with a fault",
+        PROJECT,
+        [*MAKE, "release"],
+        "Version 2 is rolled back. errors",
+        lambda: fault(errors=0.05),
+    ),
+    Step("release it, mended", PROJECT, [*MAKE, "release"], "Version 2 is dev's champion", fault),
+]
+AFTER = [
+    Step("make test-live", PROJECT, [*MAKE, "test-live"], "answers as its champion does"),
+    Step("ask for a prediction", PROJECT, python("ask"), "predictions"),
+    Step("make status", PROJECT, [*MAKE, "status"], "champion"),
+    Step("make deployments", PROJECT, [*MAKE, "deployments"], "promoted"),
 ]
 
 
 def main() -> None:
-    """Run the steps; end at the first that fails, with its exit code."""
+    """Run the steps; end at the first that fails or does not say what it must."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is run before anything is checked
         sys.exit(f"Python {sys.version.split()[0]} is too old: 3.11 or later is needed.")
+    if (PROJECT / "deployments").exists():  # an earlier demo's, still answering
+        subprocess.run([*MAKE, "stop"], cwd=PROJECT, capture_output=True, check=False)
     shutil.rmtree(PROJECT, ignore_errors=True)
     shutil.rmtree(PROJECT.with_name("flight-delays-storage"), ignore_errors=True)
     PROJECT.parent.mkdir(exist_ok=True)
+    environment = settings()
     times: list[tuple[str, float]] = []
-    for name, folder, command in STEPS:
-        print(f"{BOLD}{name}{PLAIN}", flush=True)
-        started = time.perf_counter()
-        code = run(command, folder)
-        times.append((name, time.perf_counter() - started))
-        if code:
-            sys.exit(f"{name} failed with exit code {code}; the project is in {PROJECT}.")
+    for step in STEPS:
+        times.append((step.name, run(step, environment)))
+    with traffic(environment):
+        for step in UNDER_TRAFFIC:
+            times.append((step.name, run(step, environment)))
+    for step in AFTER:
+        times.append((step.name, run(step, environment)))
     times.append(("all", sum(seconds for _, seconds in times)))
     table = ["| step | seconds |", "|---|---:|", *(f"| {n} | {s:.1f} |" for n, s in times)]
     (ROOT / "build/demo.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     print()
     for name, seconds in times:
-        print(f"  {name:<22}{seconds:6.1f} s")
+        print(f"  {name:<26}{seconds:6.1f} s")
+    address = f"http://127.0.0.1:{environment['MLOPS_SERVING__PORT']}"
     report = PROJECT / "reports/report.html"
-    print(f"\n{GREEN}A gated, registered champion.{PLAIN} Its report: {report.as_uri()}")
+    print(f"\n{GREEN}Version 2 answers.{PLAIN} Predictions: {address}/predict, described in")
+    print(f"{address}/docs. Its report: {report.as_uri()}")
+    print(f"To end it: make -C {PROJECT.relative_to(ROOT)} stop")
 
 
-def run(command: list[str], folder: Path) -> int:
-    """Run one step, its output indented as it comes; return its exit code."""
-    commit = "git add --all && git commit --quiet --no-verify --message"
-    command = [part.replace("PROJECT", str(PROJECT)).replace("COMMIT", commit) for part in command]
+def settings() -> dict[str, str]:
+    """Return the environment of all steps: who commits, the pace, a port, and faults on demand."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from faulty_server import plant
+
     roles = ("AUTHOR", "COMMITTER")
     who = {f"GIT_{role}_{key}": value for role in roles for key, value in IDENTITY.items()}
+    pace = {f"MLOPS_RELEASE__{key}": value for key, value in PACE.items()}
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 8080))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    more = {"MLOPS_SERVING__PORT": port, "COLUMNS": "96", "UV_COMPILE_BYTECODE": "1"}
+    more["PYTHONPATH"] = str(plant(PROJECT.parent / "faults"))
+    return {**who, **os.environ, **pace, **more}
+
+
+def run(step: Step, environment: dict[str, str]) -> float:
+    """Run one step, its output indented as it comes; return how long it took."""
+    print(f"{BOLD}{step.name}{PLAIN}", flush=True)
+    started = time.perf_counter()
+    if step.before:
+        step.before()
     child = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**who, **os.environ, "COLUMNS": "96"},
+        step.command,
+        cwd=step.folder,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert child.stdout is not None
+    said = ""
     for line in child.stdout:
+        said += line
         if line.strip():
             print(f"  {DIM}{line.rstrip()}{PLAIN}", flush=True)
-    return child.wait()
+    code, told = child.wait(), " ".join(said.split())
+    if step.says not in told or (code and "rolled back" not in step.says):
+        sys.exit(f"{step.name}: exit code {code}, without {step.says!r}; see {PROJECT}.")
+    return time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def traffic(environment: dict[str, str]) -> Iterator[None]:
+    """Send requests meanwhile, and say at the end how they were answered."""
+    child = subprocess.Popen(python("traffic"), cwd=PROJECT, env=environment)
+    try:
+        yield
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.wait()
+
+
+def send() -> None:
+    """Send flights of the newest month until Ctrl-C. Run by the project's own Python."""
+    import pandas as pd
+    from mlops.contract import Contract
+    from mlops.serve.load import Load
+    from mlops.serve.load import run as load
+
+    names = list(Contract.read(Path("models/candidate")).example)
+    newest = sorted(Path("data/raw").glob("*.parquet"))[-1]
+    rows = pd.read_parquet(newest)[names].sample(2000, random_state=1)
+    records = json.loads(rows.to_json(orient="records"))
+    bodies = [json.dumps({"records": [record]}).encode() for record in records]
+    url = f"http://127.0.0.1:{os.environ['MLOPS_SERVING__PORT']}/predict"
+    total, ended = Load(), []
+    signal.signal(signal.SIGINT, lambda *_: ended.append(True))
+    while not ended:
+        part = asyncio.run(load(url, bodies, seconds=1, rate=RATE))
+        total.statuses.update(part.statuses)
+        total.versions.update(part.versions)
+    by = ", ".join(f"{count:,} by version {name}" for name, count in sorted(total.versions.items()))
+    print(f"{BOLD}traffic meanwhile{PLAIN}")
+    print(
+        f"  {DIM}{total.requests:,} requests: {by}; {total.failures} failed, all by the fault{PLAIN}"
+    )
+
+
+def ask() -> None:
+    """Ask for one prediction, and print it. Run by the project's own Python."""
+    from urllib.request import Request, urlopen
+
+    from mlops.contract import Contract
+
+    body = json.dumps({"records": [Contract.read(Path("models/candidate")).example]}).encode()
+    address = f"http://127.0.0.1:{os.environ['MLOPS_SERVING__PORT']}/predict"
+    request = Request(address, body, {"content-type": "application/json"})
+    print(urlopen(request, timeout=10).read().decode())
 
 
 if __name__ == "__main__":
-    main()
+    {"": main, "traffic": send, "ask": ask}[next(iter(sys.argv[1:]), "")]()
