@@ -42,13 +42,13 @@ def fault(**faults: float) -> None:
 
 
 class Step(NamedTuple):
-    """What is done, where, by which command; what it must say; what is done before."""
+    """What is done, where, by which command; what it must say; what is done once it is ready."""
 
     name: str
     folder: Path
     command: list[str]
     says: str = ""
-    before: Callable[[], None] | None = None
+    ready: Callable[[], None] | None = None
 
 
 STEPS = [
@@ -133,7 +133,7 @@ def settings() -> dict[str, str]:
         except OSError:
             probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    more = {"MLOPS_SERVING__PORT": port, "COLUMNS": "96", "UV_COMPILE_BYTECODE": "1"}
+    more = {"MLOPS_SERVING__PORT": port, "COLUMNS": "96"}
     more["PYTHONPATH"] = str(plant(PROJECT.parent / "faults"))
     return {**who, **os.environ, **pace, **more}
 
@@ -142,8 +142,6 @@ def run(step: Step, environment: dict[str, str]) -> float:
     """Run one step, its output indented as it comes; return how long it took."""
     print(f"{BOLD}{step.name}{PLAIN}", flush=True)
     started = time.perf_counter()
-    if step.before:
-        step.before()
     child = subprocess.Popen(
         step.command,
         cwd=step.folder,
@@ -156,6 +154,8 @@ def run(step: Step, environment: dict[str, str]) -> float:
     said = ""
     for line in child.stdout:
         said += line
+        if step.ready and "is ready in the" in line:
+            step.ready()
         if line.strip():
             print(f"  {DIM}{line.rstrip()}{PLAIN}", flush=True)
     code, told = child.wait(), " ".join(said.split())
@@ -177,7 +177,7 @@ def traffic(environment: dict[str, str]) -> Iterator[None]:
 
 def send() -> None:
     """Send flights of the newest month until Ctrl-C. Run by the project's own Python."""
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     from mlops.contract import Contract
     from mlops.serve.load import Load
     from mlops.serve.load import run as load
@@ -196,9 +196,7 @@ def send() -> None:
         total.versions.update(part.versions)
     by = ", ".join(f"{count:,} by version {name}" for name, count in sorted(total.versions.items()))
     print(f"{BOLD}traffic meanwhile{PLAIN}")
-    print(
-        f"  {DIM}{total.requests:,} requests: {by}; {total.failures} failed, all by the fault{PLAIN}"
-    )
+    print(f"  {DIM}{total.requests:,} requests: {by}; {total.failures} met the fault{PLAIN}")
 
 
 def ask() -> None:
