@@ -6,7 +6,7 @@ Run by the generated project's own Python: its code is what is judged.
 import json
 import sys
 
-import numpy as np
+import numpy as np  # type: ignore[import-not-found]
 from mlops.release.analysis import Evidence, winner
 from mlops.release.targets.base import Window
 from mlops.settings import Limits
@@ -24,7 +24,7 @@ def speaks(rng: np.random.Generator, rates: tuple[float, float], naive: bool) ->
             p, q = (arm.total / n for arm in arms)
             if abs(p - q) > 1.96 * np.sqrt((p * (1 - p) + q * (1 - q)) / n):
                 return "pass" if q > p else "fail"
-        elif (found := winner(Evidence(arms[0], arms[1], 2), Limits(), 100).outcome) != "wait":
+        elif (found := str(winner(Evidence(*arms, 2), Limits(), 100).outcome)) != "wait":
             return found
     return "wait"
 

@@ -100,8 +100,12 @@ def routes(traffic: Traffic, slots: Slots, serving: Serving) -> Config:
         "domains": ["*"],
         "routes": [_route(path, *how, action) for path, how in _PATHS.items()],
     }
-    # The same for any supervisor, one that was started before an update of this file among them.
-    version = f"{traffic} {slots.champion}"
+    # Names what is in effect, no more: Envoy keeps the version of routes that did not change, and a
+    # supervisor that was started before an update of this file must come to the same name.
+    shown = [f"{slot} {share}" for slot, share in shares if share]
+    if traffic.mirror:
+        shown.append(f"{slots.challenger} sees {traffic.mirror}")
+    version = ", ".join([*shown, "sticky"] if traffic.sticky else shown)
     return _discovery(
         version,
         f"{_TYPES}.config.route.v3.RouteConfiguration",
