@@ -93,7 +93,7 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is run before anything is checked
         sys.exit(f"Python {sys.version.split()[0]} is too old: 3.11 or later is needed.")
     if (PROJECT / "deployments").exists():  # an earlier demo's, still answering
-        subprocess.run([*MAKE, "stop"], cwd=PROJECT, capture_output=True, check=False)
+        subprocess.run([*MAKE, "stop"], cwd=PROJECT, check=False)
     shutil.rmtree(PROJECT, ignore_errors=True)
     shutil.rmtree(PROJECT.with_name("flight-delays-storage"), ignore_errors=True)
     PROJECT.parent.mkdir(exist_ok=True)
@@ -128,6 +128,7 @@ def settings() -> dict[str, str]:
     who = {f"GIT_{role}_{key}": value for role in roles for key, value in IDENTITY.items()}
     pace = {f"MLOPS_RELEASE__{key}": value for key, value in PACE.items()}
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", 8080))
         except OSError:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -456,3 +457,13 @@ def test_stopped(home: Environment) -> None:
         gone(pid)
     assert target.state().address == ""
     home.up()
+
+
+def test_a_project_that_is_deleted_leaves_nothing_behind(home: Environment) -> None:
+    target = home.up()
+    supervisor = home.supervisor()
+    left = [psutil.Process(one.pid) for one in target.store.processes().running.values()]
+    assert len(left) == 5
+    shutil.rmtree(target.store.folder)
+    _ended, alive = psutil.wait_procs([*left, supervisor], timeout=30)
+    assert alive == []

@@ -19,25 +19,28 @@ from pydantic_core import to_json
 from ..contract import Contract
 from .metrics import Metrics
 
-LIMIT = 20_000  # rows waiting
+LIMIT = 16 * 2**20  # characters waiting
 PAUSE = 0.1  # seconds between two writes
+STEP = 100  # requests of one statement
 MASK = "masked"
+# A request is kept as it came and was answered; the view takes it apart when it is read. The key
+# is the number of its last record, of all that were ever written: the oldest are found by it.
 TABLES = """
-CREATE TABLE IF NOT EXISTS prediction (
-    request_id TEXT, position INTEGER, time REAL, caller TEXT, record TEXT, prediction,
+CREATE TABLE IF NOT EXISTS request (
+    last INTEGER PRIMARY KEY, request_id TEXT, time REAL, caller TEXT, body TEXT, answer TEXT,
     unusual TEXT, environment TEXT, version TEXT
 );
-CREATE INDEX IF NOT EXISTS prediction_request ON prediction (request_id);
-CREATE TABLE IF NOT EXISTS feedback (request_id TEXT, time REAL, version TEXT, outcome REAL);
+CREATE INDEX IF NOT EXISTS request_id ON request (request_id);
+CREATE VIEW IF NOT EXISTS prediction AS
+SELECT request_id, record.key AS position, time, caller, record.value AS record,
+    answer ->> ('$.predictions[' || record.key || ']') AS prediction,
+    unusual -> record.key AS unusual, environment, version
+FROM request, json_each(body, '$.records') AS record;
+CREATE TABLE IF NOT EXISTS feedback (
+    last INTEGER PRIMARY KEY, request_id TEXT, time REAL, version TEXT, outcome REAL
+);
 """
-# One statement a write: SQLite takes the rows apart, and holds up no request meanwhile. Row by row,
-# the interpreter's lock goes to and fro: a sixth fewer requests a second.
-PREDICTIONS = """
-INSERT INTO prediction
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-    ?, ? FROM json_each(?)
-"""
-FEEDBACK = "INSERT INTO feedback VALUES (?, ?, ?, ?)"
+FEEDBACK = "INSERT INTO feedback (request_id, time, version, outcome) VALUES (?, ?, ?, ?)"
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Capture:
         contract: says which fields are personal.
         environment: where the server runs.
         metrics: counts what is dropped, and how late feedback comes.
-        rows: kept of each table; the oldest go.
+        rows: records that are kept, and outcomes; the oldest requests go.
         predictions: whether they are kept, or feedback alone.
     """
 
@@ -72,8 +75,10 @@ class Capture:
         self._origin = (environment, metrics.version)
         self._masks = {field.name: MASK for field in contract.fields if field.personal}
         self._wanted = predictions
-        self._predictions: deque[tuple[Any, ...]] = deque()
-        self._feedback: deque[tuple[str, float, str, float]] = deque()
+        self._requests: list[Request] = []
+        self._feedback: list[tuple[str, float, str, float]] = []
+        self._size = 0  # characters of both
+        self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -83,21 +88,21 @@ class Capture:
         self,
         request_id: str,
         caller: str | None,
-        records: list[Mapping[str, Any]],
-        predictions: list[Any],
+        body: bytes,
+        records: list[dict[str, Any]],
+        answer: bytes,
         unusual: list[list[str]],
     ) -> None:
-        """Queue the rows of one answer, or count them as dropped."""
+        """Queue an answered request, or count its records as dropped."""
         if not self._wanted:
             return
-        if len(self._predictions) + len(records) > LIMIT:
-            self._metrics.drop(len(records))
-            return
-        now = time.time()
-        self._predictions.extend(
-            (request_id, position, now, caller, *row)
-            for position, row in enumerate(zip(records, predictions, unusual, strict=True))
+        if self._masks:
+            body = to_json({"records": [record | self._masks for record in records]})
+        kept = (
+            len(records),
+            (request_id, time.time(), caller, body.decode(), answer.decode(), to_json(unusual).decode(), *self._origin)
         )
+        XX
 
     def happened(self, request_id: str, version: str, outcome: float) -> None:
         """Queue an outcome, or count it as dropped."""

@@ -45,11 +45,15 @@ class Histogram:
 
 
 class Usual:
-    """Finds in a record, and its prediction, what training has not seen."""
+    """Finds in a record, and its prediction, what training has not seen.
+
+    Of a personal field, the contract does not tell what is usual.
+    """
 
     def __init__(self, contract: Contract) -> None:
-        self._texts = [(f.name, {*f.usual}) for f in contract.fields if f.kind == "text"]
-        self._numbers = [(f.name, *f.usual) for f in contract.fields if f.kind != "text"]
+        told = [field for field in contract.fields if not field.personal]
+        self._texts = [(f.name, {*f.usual}) for f in told if f.kind == "text"]
+        self._numbers = [(f.name, *f.usual) for f in told if f.kind != "text"]
         self._lowest, self._highest = contract.quantiles[0], contract.quantiles[-1]
 
     def misses(self, record: Mapping[str, Any], prediction: float) -> list[str]:

@@ -62,11 +62,14 @@ class Supervisor:
         """Bring what runs one step nearer to what should; tell whether all is over."""
         self._children = [child for child in self._children if child.poll() is None]
         desired = self._expire(self.store.desired())
-        if desired is None:
-            return True
+        if desired is None:  # the folder was deleted: nobody could ask for an end any more
+            self._keep({}, GRACE)
+            self._end()
+            return not self.processes.running and not self.processes.leaving
         if not desired.stopped:
             self._configure(desired)
-        self._keep({} if desired.stopped else self._wanted(desired), desired)
+        grace = GRACE + desired.serving.timeout
+        self._keep({} if desired.stopped else self._wanted(desired), grace)
         self._end()
         self._record()
         if desired.stopped and not self.processes.running and not self.processes.leaving:
@@ -111,9 +114,8 @@ class Supervisor:
         config = self.store.folder / "bootstrap.json"
         return wanted | {"envoy": (desired.serving.port, _envoy(config))}
 
-    def _keep(self, wanted: dict[str, tuple[int, list[str]]], desired: Desired) -> None:
-        """Start what should run and does not; tell what should not to end."""
-        grace = GRACE + desired.serving.timeout
+    def _keep(self, wanted: dict[str, tuple[int, list[str]]], grace: float) -> None:
+        """Start what should run and does not; tell what should not to end within ``grace``."""
         for name, running in list(self.processes.running.items()):
             if name not in wanted or wanted[name][0] != running.port:
                 self._leave(name, running, grace)
