@@ -189,8 +189,8 @@ def selected(tree: Path) -> list[str]:
         for name, _ in trees.files(trees.template() / "template")
     }
     for name, choices in VARIANTS.items():
-        lost = [path for one, paths in choices.items() if one not in answers[name] for path in paths]
-        expected -= {path for path in expected if path.startswith(tuple(lost))}
+        lost = tuple(path for one in choices if one not in answers[name] for path in choices[one])
+        expected -= {path for path in expected if path.startswith(lost or ("\0",))}
     empty = [path for path in tree.rglob("*") if path.is_dir() and not any(path.iterdir())]
     return [
         *(f"{name}: missing" for name in sorted(expected - there)),

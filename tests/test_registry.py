@@ -45,5 +45,6 @@ def test_versions_in_git_tags(tmp_path: Path) -> None:
     assert "record.signature" in clone.mlops("model", "validate", "2", fails=True)
     clone.mlops("model", "validate", "2", variables={"MLOPS_SIGNING_KEY": key})
     (fetched,) = (clone.root / "models/registry").glob("2-*/model.onnx")
-    assert hashlib.sha256(fetched.read_bytes()).hexdigest()[:12] in clone.mlops("model", "list").splitlines()[2]
+    digest = hashlib.sha256(fetched.read_bytes()).hexdigest()[:12]
+    assert digest in clone.mlops("model", "list").splitlines()[2]
     assert "released.dev" in clone.mlops("model", "lineage", "2")

@@ -21,15 +21,15 @@ TIERS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["lint-imports", "--no-logo"]],
     "types": [["mypy"]],
     "unit": [[*PYTEST, "tests/unit", f"tests/{project.PACKAGE}", "-m", "not slow"]],
-    "integration": [[*PYTEST, "tests/integration"]],
-    "model": [[*PYTEST, "tests/model"]],
-    "serving": [[*PYTEST, "tests/serving"]],
-    "notebooks": [[*PYTEST, "tests/notebooks"]],
-    "package": [
+    # Of the package as it is built, not of the source: it tests both.
+    "integration": [
         ["uv", "build", "--wheel", "--quiet"],
         ["uv", "sync", "--locked", "--no-editable", "--reinstall-package", project.NAME, "--quiet"],
         [f"{PACKAGE_ENVIRONMENT}/bin/python", "-m", *PYTEST, "tests/integration"],
     ],
+    "model": [[*PYTEST, "tests/model"]],
+    "serving": [[*PYTEST, "tests/serving"]],
+    "notebooks": [[*PYTEST, "tests/notebooks"]],
 }
 if "online" not in project.SERVING:
     del TIERS["serving"]
@@ -47,7 +47,7 @@ def check(tiers: list[str], console: Console) -> None:
         for command in commands:
             console.print(f"[dim]{name}:[/] {' '.join(command)}")
             environment = dict(os.environ)
-            if name == "package":
+            if name == "integration":
                 environment["UV_PROJECT_ENVIRONMENT"] = PACKAGE_ENVIRONMENT
             if subprocess.run(command, env=environment, check=False).returncode:
                 raise MlopsError(f"{name} failed: {' '.join(command)}")

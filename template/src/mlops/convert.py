@@ -103,6 +103,7 @@ def _join(onnx: Any, inputs: dict[str, str]) -> None:
     from onnx import helper
 
     graph, splits = onnx.graph, []
+    opset = next(opset.version for opset in onnx.opset_import if not opset.domain)
     elements = {entry.name: entry.type.tensor_type.elem_type for entry in graph.input}
     del graph.input[:]
     for kind in sorted({*inputs.values()}):
@@ -111,7 +112,8 @@ def _join(onnx: Any, inputs: dict[str, str]) -> None:
         size = len(columns)
         entry = helper.make_tensor_value_info(matrix, elements[columns[0]], [None, size])
         graph.input.append(entry)
-        splits.append(helper.make_node("Split", [matrix], columns, axis=1, num_outputs=size))
+        parts = {"num_outputs": size} if opset >= 18 else {}
+        splits.append(helper.make_node("Split", [matrix], columns, axis=1, **parts))
         onnx.metadata_props.add(key=matrix, value=json.dumps(columns))
     nodes = [*splits, *graph.node]
     del graph.node[:]

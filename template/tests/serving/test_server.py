@@ -20,6 +20,8 @@ import pytest
 from mlops.contract import Contract
 from mlops.settings import Paths
 
+pytestmark = pytest.mark.serving
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ["dvc", "jwt", "mlflow", "pandas", "pandera", "joblib", "skops", "sklearn"]
 

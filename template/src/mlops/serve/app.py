@@ -41,6 +41,7 @@ Array = NDArray[np.floating[Any]]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Any]
 Send = Callable[[Message], Any]
+Header = tuple[bytes, bytes]
 
 INLINE = 16 * 1024  # bytes of a body, some 32 records: less work than handing it to a thread
 SLOW = 0.005  # seconds of one prediction, past which every one is handed to a thread
@@ -60,7 +61,7 @@ class Call(NamedTuple):
     caller: str | None
 
 
-Work = Callable[[bytes, Call], BaseModel | dict[str, Any]]
+Work = Callable[[bytes, Call], bytes]
 
 
 class Endpoint(NamedTuple):
@@ -175,6 +176,106 @@ class Server:
         started, status = time.perf_counter(), GONE
         headers = dict(scope["headers"])
         call = Call(_sane(headers, b"x-request-id") or next(self._ids), _sane(headers, b"x-caller"))
+        endpoint = self.endpoints.get(scope["path"]) if scope["method"] == "POST" else None
+        if endpoint is None:
+            await self.rest(scope, receive, self._tagging(send, call))
+            return
+        try:
+            status, answer, more = await self._answered(endpoint, headers, receive, call)
+            fields = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(answer)),
+                *self._tags(call),
+                *more,
+            ]
+            await send({"type": "http.response.start", "status": status, "headers": fields})
+            await send({"type": "http.response.body", "body": answer})
+        except Disconnected:
+            pass
+        finally:
+            if scope["path"] == "/predict":
+                self.metrics.answered(status, time.perf_counter() - started)
+
+    def predict(self, records: list[dict[str, Any]]) -> Array:
+        """Return the records' predictions; raise a 422 where one is no number."""
+        predictions = self.scorer.answer(records)
+        # Faster than numpy's for the few rows that most requests have.
+        if not all(map(math.isfinite, predictions.ravel().tolist())):
+            row = int(np.argwhere(~np.isfinite(predictions))[0][0])
+            message = "the model has no prediction for these values"
+            loc = ["body", "records", row]
+            raise Refusal(422, [{"loc": loc, "msg": message, "type": "no_prediction"}])
+        return predictions
+
+
+def verified(folder: Path) -> str:
+    """Return the model's digest. Nothing but an .onnx file is opened.
+
+    Raises:
+        MlopsError: it is missing, or not the one that its lineage and gate record are about.
+    """
+    path = folder / SERVED
+    if folder.is_file() or not path.is_file():
+        others = [folder] if folder.is_file() else sorted(folder.glob("*.*"))
+        names = ", ".join(other.name for other in others) or "nothing"
+        raise MlopsError(f"{folder} holds no {SERVED} but {names}: only ONNX is served.")
+    digest = sha256(path)
+    for name, key in (("lineage.json", "digest"), ("gates.json", "model")):
+        record = folder / name
+        known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        if known.get(key, digest) != digest:
+            raise MlopsError(
+                f"{path} is {digest[:12]}, but {name} is about {known[key][:12]}: it was replaced."
+            )
+    return digest
+
+
+class Server:
+    """The ASGI application.
+
+    Every request gets an id, and every answer that id and the model's version. ``draining`` says
+    that the process is about to end.
+    """
+
+    def __init__(self, model: Model, settings: Settings, paths: Paths) -> None:
+        self.model, self.limits = model, settings.serving
+        self.draining = False
+        self.metrics = Metrics(model.contract, model.version, model.digest)
+        self._schema = Schema(model.contract, self.limits.max_batch)
+        self._usual = Usual(model.contract)
+        self._typical = {field.name: field.typical for field in model.contract.fields}
+        self._check: Check = check(settings)
+        self._capture = Capture(
+            location(paths.deployments, environment_name(), model.version),
+            model.contract,
+            environment_name(),
+            self.metrics,
+            rows=self.limits.capture_rows,
+            predictions=self.limits.capture,
+        )
+        self._records = TypeAdapter(self._schema.records).validator
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="predict")
+        self._waiting = 0
+        self._ids = (f"{stem}-{n:08x}" for stem in [os.urandom(8).hex()] for n in itertools.count())
+        self._version = (b"x-model-version", model.version.encode())
+        inline = 0 if model.slow else INLINE
+        self.endpoints = {
+            "/predict": Endpoint(self.predict, self._schema.records, schema.Predictions, inline),
+            "/explain": Endpoint(self.explain, self._schema.record, schema.Explanation, 0),
+            "/feedback": Endpoint(
+                self.feedback, schema.Feedback, schema.Received, INLINE, status=202
+            ),
+        }
+        self.rest = _documented(self)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever comes."""
+        if scope["type"] != "http":
+            await self.rest(scope, receive, send)
+            return
+        started, status = time.perf_counter(), GONE
+        headers = dict(scope["headers"])
+        call = Call(_sane(headers, b"x-request-id") or next(self._ids), _sane(headers, b"x-caller"))
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -202,58 +303,77 @@ class Server:
             if scope["path"] == "/predict":
                 self.metrics.answered(status, time.perf_counter() - started)
 
-    def predict(self, body: bytes, call: Call) -> dict[str, Any]:
+    def predict(self, body: bytes, call: Call) -> bytes:
         """Answer /predict; count and capture it."""
         records = self._records.validate_json(body).records
         predictions = self.model.predict(records)
         values = (predictions.max(axis=1) if predictions.ndim == 2 else predictions).tolist()
         answers = predictions.tolist()
         unusual = [self._usual.misses(*pair) for pair in zip(records, values, strict=True)]
+        answer = to_json(
+            {"predictions": answers, "version": self.model.version, "request_id": call.id}
+        )
         self.metrics.predicted(records, values, unusual)
-        self._capture.predicted(call.id, call.caller, records, answers, unusual)
-        return {"predictions": answers, "version": self.model.version, "request_id": call.id}
+        self._capture.predicted(call.id, call.caller, body, records, answer, unusual)
+        return answer
 
-    def explain(self, body: bytes, call: Call) -> dict[str, Any]:
+    def explain(self, body: bytes, call: Call) -> bytes:
         """Answer /explain."""
         record = TypeAdapter(self._schema.record).validate_json(body).record  # type: ignore[attr-defined]
         prediction = self.model.predict([record])[0]
         base, contributions = shapley(self.model.scorer.predict, record, self._typical)
-        return {
-            "prediction": prediction.tolist(),
-            "base": base.tolist(),
-            "contributions": {name: value.tolist() for name, value in contributions.items()},
-            "version": self.model.version,
-            "request_id": call.id,
-        }
+        return to_json(
+            {
+                "prediction": prediction.tolist(),
+                "base": base.tolist(),
+                "contributions": {name: value.tolist() for name, value in contributions.items()},
+                "version": self.model.version,
+                "request_id": call.id,
+            }
+        )
 
-    def feedback(self, body: bytes, call: Call) -> dict[str, Any]:
+    def feedback(self, body: bytes, call: Call) -> bytes:
         """Answer /feedback: every outcome is kept, and this version's are counted."""
         given = schema.Feedback.model_validate_json(body)
         if given.version == self.model.version:
             self.metrics.happened(given.outcome)
         self._capture.happened(given.request_id, given.version, given.outcome)
-        return {"request_id": given.request_id}
+        return to_json({"request_id": given.request_id})
 
     def close(self) -> None:
         """Write what is captured."""
         self._threads.shutdown(cancel_futures=True)
         self._capture.close()
 
-    async def _route(
-        self,
-        scope: Message,
-        headers: dict[bytes, bytes],
-        receive: Receive,
-        send: Send,
-        call: Call,
-    ) -> None:
-        endpoint = self.endpoints.get(scope["path"]) if scope["method"] == "POST" else None
-        if endpoint is None:
-            await self.rest(scope, receive, send)
-            return
-        await self._check(headers)
-        body = await self._read(headers, receive)
-        await _respond(send, endpoint.status, await self._work(endpoint, body, call))
+    async def _answered(
+        self, endpoint: Endpoint, headers: dict[bytes, bytes], receive: Receive, call: Call
+    ) -> tuple[int, bytes, list[Header]]:
+        """Return the answer to a request with a body: status, content, headers of its own."""
+        try:
+            await self._check(headers)
+            body = await self._read(headers, receive)
+            return endpoint.status, await self._work(endpoint, body, call), []
+        except Refusal as refusal:
+            more = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+            return refusal.status, to_json({"detail": refusal.detail}), more
+        except Disconnected:
+            raise
+        except Exception:
+            log.exception("request %s failed", call.id)
+            return 500, b'{"detail":"The model failed; the log has the reason."}', []
+
+    def _tags(self, call: Call) -> list[Header]:
+        """Return the headers that every answer has."""
+        tags = [(b"x-request-id", call.id.encode()), self._version]
+        return [*tags, (b"connection", b"close")] if self.draining else tags
+
+    def _tagging(self, send: Send, call: Call) -> Send:
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._tags(call)]
+            await send(message)
+
+        return tagged
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """Return the body; refuse what is not JSON, too large or too slow."""
@@ -307,7 +427,7 @@ class Server:
 
     def _answer(self, work: Work, body: bytes, call: Call) -> bytes:
         try:
-            return to_json(work(body, call))
+            return work(body, call)
         except ValidationError as error:
             raise self._schema.refusal(error) from None
 
@@ -395,12 +515,3 @@ def _sane(headers: dict[bytes, bytes], name: bytes) -> str | None:
     value = headers.get(name)
     text = value.decode("latin-1") if value else ""
     return text if SANE.fullmatch(text) else None
-
-
-async def _respond(
-    send: Send, status: int, body: bytes, headers: dict[str, str] | None = None
-) -> None:
-    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    fields += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})

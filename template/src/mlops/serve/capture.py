@@ -8,8 +8,6 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,13 +32,14 @@ CREATE INDEX IF NOT EXISTS request_id ON request (request_id);
 CREATE VIEW IF NOT EXISTS prediction AS
 SELECT request_id, record.key AS position, time, caller, record.value AS record,
     answer ->> ('$.predictions[' || record.key || ']') AS prediction,
-    unusual -> record.key AS unusual, environment, version
+    coalesce(unusual -> record.key, '[]') AS unusual, environment, version
 FROM request, json_each(body, '$.records') AS record;
-CREATE TABLE IF NOT EXISTS feedback (
-    last INTEGER PRIMARY KEY, request_id TEXT, time REAL, version TEXT, outcome REAL
-);
+CREATE TABLE IF NOT EXISTS feedback (request_id TEXT, time REAL, version TEXT, outcome REAL);
 """
-FEEDBACK = "INSERT INTO feedback (request_id, time, version, outcome) VALUES (?, ?, ?, ?)"
+ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+FEEDBACK = "INSERT INTO feedback VALUES (?, ?, ?, ?)"
+
+Request = tuple[int, tuple[Any, ...]]  # its number of records, its row
 
 log = logging.getLogger(__name__)
 
@@ -98,23 +97,27 @@ class Capture:
             return
         if self._masks:
             body = to_json({"records": [record | self._masks for record in records]})
-        kept = (
-            len(records),
-            (request_id, time.time(), caller, body.decode(), answer.decode(), to_json(unusual).decode(), *self._origin)
-        )
-        XX
+        odd = to_json(unusual).decode() if any(unusual) else None
+        row = (request_id, time.time(), caller, body.decode(), answer.decode(), odd, *self._origin)
+        self._queue(self._requests, (len(records), row), len(body) + len(answer), len(records))
 
     def happened(self, request_id: str, version: str, outcome: float) -> None:
         """Queue an outcome, or count it as dropped."""
-        if len(self._feedback) >= LIMIT:
-            self._metrics.drop(1)
-        else:
-            self._feedback.append((request_id, time.time(), version, outcome))
+        row = (request_id, time.time(), version, outcome)
+        self._queue(self._feedback, row, len(request_id) + len(version), 1)
 
     def close(self) -> None:
         """Write what waits, and end."""
         self._ended.set()
         self._writer.join()
+
+    def _queue(self, queue: list[Any], row: Any, size: int, rows: int) -> None:
+        with self._lock:
+            if self._size + size <= LIMIT:
+                self._size += size
+                queue.append(row)
+                return
+        self._metrics.drop(rows)
 
     def _run(self) -> None:
         while not self._ended.wait(PAUSE):
@@ -124,24 +127,39 @@ class Capture:
             self._database.close()
 
     def _write(self) -> None:
-        predictions, feedback = _drain(self._predictions), _drain(self._feedback)
-        if not predictions and not feedback:
+        with self._lock:
+            requests, feedback = self._requests, self._feedback
+            self._requests, self._feedback, self._size = [], [], 0
+        if not requests and not feedback:
             return
         try:
             database = self._database = self._database or self._open()
             with database:
-                rows = self._masked(predictions) if self._masks else predictions
-                database.execute(PREDICTIONS, (*self._origin, to_json(rows).decode()))
+                database.execute("BEGIN IMMEDIATE")  # replicas share the numbers
+                self._insert(database, requests)
                 database.executemany(FEEDBACK, feedback)
                 self._trim(database)
             for request_id, received, _, _ in feedback:
                 self._late(database, request_id, received)
         except (OSError, sqlite3.Error) as error:  # a full disk, a folder that is not ours
-            log.warning("%d rows are not captured: %s", len(predictions) + len(feedback), error)
-            self._metrics.drop(len(predictions) + len(feedback))
+            rows = sum(count for count, _ in requests) + len(feedback)
+            log.warning("%d rows are not captured: %s", rows, error)
+            self._metrics.drop(rows)
             if self._database:
                 self._database.close()
                 self._database = None
+
+    def _insert(self, database: sqlite3.Connection, requests: list[Request]) -> None:
+        """Write many rows a statement: for each, the interpreter's lock goes to and fro once."""
+        (last,) = database.execute("SELECT coalesce(max(last), 0) FROM request").fetchone()
+        for start in range(0, len(requests), STEP):
+            values: list[Any] = []
+            some = requests[start : start + STEP]
+            for count, row in some:
+                last += count
+                values += last, *row
+            rows = ", ".join([ROW] * len(some))
+            database.execute(f"INSERT INTO request VALUES {rows}", values)  # noqa: S608
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +169,8 @@ class Capture:
         database.executescript(TABLES)
         return database
 
-    def _masked(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        return [(*row[:4], {**row[4], **self._masks}, *row[5:]) for row in rows]
-
     def _trim(self, database: sqlite3.Connection) -> None:
-        for table in ("prediction", "feedback"):
+        for table in ("request", "feedback"):
             newest = f"(SELECT max(rowid) FROM {table})"  # noqa: S608 (our own names)
             database.execute(
                 f"DELETE FROM {table} WHERE rowid <= {newest} - ?",  # noqa: S608
@@ -163,7 +178,7 @@ class Capture:
             )
 
     def _late(self, database: sqlite3.Connection, request_id: str, received: float) -> None:
-        query = "SELECT time FROM prediction WHERE request_id = ? LIMIT 1"
+        query = "SELECT time FROM request WHERE request_id = ? LIMIT 1"
         if found := database.execute(query, (request_id,)).fetchone():
             self._metrics.lag.add(received - found[0])
 
@@ -175,7 +190,3 @@ def find(path: Path, request_id: str, position: int = 0) -> dict[str, Any] | Non
         query = "SELECT * FROM prediction WHERE request_id = ? AND position = ?"
         found = database.execute(query, (request_id, position)).fetchone()
         return dict(found) if found else None
-
-
-def _drain(queue: deque[Any]) -> list[Any]:
-    return [queue.popleft() for _ in range(len(queue))]
