@@ -25,6 +25,7 @@ TIERS: dict[str, list[list[str]]] = {
     "integration": [
         ["uv", "build", "--wheel", "--quiet"],
         ["uv", "sync", "--locked", "--no-editable", "--reinstall-package", project.NAME, "--quiet"],
+        ["uv", "pip", "check", "--python", PACKAGE_ENVIRONMENT, "--quiet"],
         [f"{PACKAGE_ENVIRONMENT}/bin/python", "-m", *PYTEST, "tests/integration"],
     ],
     "model": [[*PYTEST, "tests/model"]],

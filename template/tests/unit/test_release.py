@@ -2,6 +2,8 @@
 
 import errno
 import itertools
+import threading
+import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -202,7 +204,7 @@ class Memory:
     """A target that remembers what it was told, and says of each slot what it is told to say."""
 
     def __init__(self, folder: Path) -> None:
-        self.stands = State()
+        self.stands = State(address="http://here")
         self.challenger: dict[str, Any] = {}
         self.broken: set[int] = set()
         self.quiet = False
@@ -338,6 +340,55 @@ def test_an_operator_ends_a_release(environment: Controller) -> None:
     made = environment.release(order(2, environment.settings, "canary"))
     assert made.verdict == "rolled back: operator: it looks odd"
     assert serving(environment) == ("100/0", 1, 1)
+
+
+def test_a_champion_named_by_hand_stands_in_the_other_slot(
+    environment: Controller, memory: Any
+) -> None:
+    memory.set_alias("champion-dev", 2)
+    environment.stand()
+    assert serving(environment) == ("100/0", 2, 2)
+    assert environment.target.state().slots == Slots(champion="green")
+    memory.register(Paths().model, {"digest": "three", "commit": "three", "signature": "three"})
+    memory.set_alias("champion-dev", 1)
+    environment.release(order(3, environment.settings, "canary"))
+    assert serving(environment) == ("100/0", 3, 3)
+    assert environment.target.state().versions == {"blue": 1, "green": 3}
+
+
+def test_a_rollback_waits_for_the_controller_at_work(environment: Controller) -> None:
+    other = Controller(
+        "dev", environment.settings, environment.registry, environment.target, lambda text: None
+    )
+    other.tick = 0.01
+    done: list[Any] = []
+    thread = threading.Thread(target=lambda: done.append(other.rollback("enough")))
+
+    def ask_for_the_end(text: str) -> None:
+        if "10 %" in text:
+            thread.start()
+            while not (environment.journal.folder / controller.ABORT).is_file():
+                time.sleep(0.01)
+
+    environment.say = ask_for_the_end
+    environment.release(order(2, environment.settings, "canary"))
+    thread.join()
+    assert done[0].verdict == "rolled back: operator: enough"
+    assert serving(environment) == ("100/0", 1, 1)
+
+
+def test_what_was_stopped_can_be_given_up(
+    environment: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        moments(environment, patch, 3)
+        with pytest.raises(Killed):
+            environment.release(order(2, environment.settings, "canary"))
+    assert environment.next_version() == 2
+    monkeypatch.setattr(environment.target, "state", State)
+    routed = len(environment.target.calls)
+    assert environment.rollback("gone").verdict.startswith("rolled back: operator")
+    assert "route" not in str(environment.target.calls[routed:])
 
 
 def test_what_cannot_be_released_is_refused(environment: Controller) -> None:

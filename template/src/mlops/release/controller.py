@@ -113,29 +113,40 @@ class Controller:
         Raises:
             MlopsError: there is nothing to go back to.
         """
+        abort, asked = self.journal.folder / ABORT, False
         self.journal.folder.mkdir(parents=True, exist_ok=True)
-        (self.journal.folder / ABORT).write_text(why, encoding="utf-8")
-        try:
-            with self.journal.lock():
-                (self.journal.folder / ABORT).unlink(missing_ok=True)
-                pending = self.journal.pending()
-                if pending:
-                    return self._abandon(pending[0].release, operator(why))
-                self._start(Order(self._previous(), "rollback", [], why), verify=False)
-                return self._carry_out()
-        except BusyError:
-            return self._wait(why)
+        abort.write_text(why, encoding="utf-8")
+        while True:
+            try:
+                with self.journal.lock():
+                    if asked and not abort.is_file():  # the controller at work has heeded it
+                        return self.journal.deployments()[-1]
+                    abort.unlink(missing_ok=True)
+                    pending = self.journal.pending()
+                    if pending:
+                        return self._abandon(pending[0].release, operator(why))
+                    self._start(Order(self._previous(), "rollback", [], why), verify=False)
+                    return self._carry_out()
+            except BusyError:
+                if not asked:
+                    self.say("A release is under way: it is asked to roll back.")
+                asked = True
+                time.sleep(self.tick)
 
     def champion(self) -> Version | None:
         """Return the environment's champion."""
         return self.registry.alias(champion_alias(self.environment))
 
     def next_version(self, tagged: bool = False) -> int:
-        """Return the challenger's number, or that of the newest version tagged ``deploy-trigger``.
+        """Return the number of the version whose release was interrupted; else the challenger's.
+
+        Or else, ``tagged``, that of the newest version tagged ``deploy-trigger``.
 
         Raises:
             MlopsError: there is no such version.
         """
+        if pending := self.journal.pending():
+            return int(pending[0].data["version"])
         if not tagged:
             challenger = self.registry.alias(CHALLENGER_ALIAS)
             if challenger is None:
@@ -166,13 +177,6 @@ class Controller:
         ask = partial(self.target.ask, None)
         return smoke(ask, fetch(current.number), current.number)
 
-    def _wait(self, why: str) -> Deployment:
-        """Wait for the controller at work to heed the request to abort."""
-        self.say("A release is under way: it is asked to roll back.")
-        while (self.journal.folder / ABORT).is_file():
-            time.sleep(self.tick)
-        return self.journal.deployments()[-1]
-
     def _previous(self) -> int:
         """Return the champion before the present one."""
         done = [one for one in self.journal.deployments() if one.verdict == "promoted"]
@@ -191,7 +195,7 @@ class Controller:
         record = verify_version(order.version) if verify else None
         if current and verify:
             compatible(fetch(current.number), fetch(order.version))
-        slots = self.target.state().slots
+        slots = self._slots(current)
         self.journal.append(
             len(self.journal.deployments()) + 1,
             "started",
@@ -217,6 +221,7 @@ class Controller:
             verdict = Verdict.model_validate(events["rolling-back"].data)
             return self._abandon(number, verdict)
         if "promoting" in events:
+            self.target.deploy(slots.challenger, facts["version"], fetch(facts["version"]))
             return self._promote(number, facts["version"], slots)
         try:
             self._stand(facts["champion"], slots)
@@ -251,8 +256,15 @@ class Controller:
         with self.journal.lock():
             if self.journal.pending():
                 raise MlopsError("A release was interrupted: run it again, or `mlops rollback`.")
-            slots = self.target.state().slots
-            self._stand(current.number, slots)
+            self._stand(current.number, self._slots(current))
+
+    def _slots(self, current: Version | None) -> Slots:
+        """Return whose slot is whose once the champion stands: it may have been named by hand."""
+        state = self.target.state()
+        standing = state.versions.get(state.slots.champion)
+        if current and standing not in (None, current.number):
+            return Slots(champion=state.slots.challenger)
+        return state.slots
 
     def _stand(self, version: int | None, slots: Slots) -> None:
         if version is None:
@@ -322,7 +334,8 @@ class Controller:
         """Give all traffic back to the champion, take the challenger down, and say why."""
         facts = self.journal.pending()[0].data
         slots = Slots.model_validate(facts["slots"])
-        self.target.route(CHAMPION, slots)  # before the journal, which may be what fails
+        if self.target.state().address:  # before the journal, which may be what fails
+            self.target.route(CHAMPION, slots)
         self.journal.append(number, "rolling-back", **verdict.model_dump())
         current = self.champion()
         if current and current.number == facts["version"] and facts["champion"] is not None:
