@@ -54,7 +54,10 @@ def table(records: list[Record]) -> Any:
 
 def tensors(records: list[Record]) -> Any:
     """Return MLflow's body for a signature of tensors."""
-    return {"inputs": {name: [[record[name]] for record in records] for name in records[0]}}
+    kinds: dict[str, list[str]] = {"columns:number": [], "columns:text": []}
+    for name, value in records[0].items():
+        kinds["columns:text" if isinstance(value, str) else "columns:number"].append(name)
+    return {"inputs": {k: [[r[n] for n in names] for r in records] for k, names in kinds.items()}}
 
 
 @dataclass(frozen=True)

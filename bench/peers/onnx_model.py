@@ -1,5 +1,6 @@
 """What LitServe and BentoML serve: the ONNX model, one thread, all rows in one call."""
 
+import json
 import os
 
 import numpy as np
@@ -17,11 +18,15 @@ class Model:
             i.name: object if i.type == "tensor(string)" else np.float32
             for i in self.session.get_inputs()
         }
+        named = self.session.get_modelmeta().custom_metadata_map
+        self.columns = {matrix: json.loads(named[matrix]) for matrix in self.types}
 
     def predict(self, records):
         """Return the probability of the positive class for each record."""
         feeds = {
-            name: np.array([[record[name]] for record in records], dtype)
-            for name, dtype in self.types.items()
+            matrix: np.array(
+                [[record[n] for n in columns] for record in records], self.types[matrix]
+            )
+            for matrix, columns in self.columns.items()
         }
         return self.session.run(["probabilities"], feeds)[0][:, 1].tolist()

@@ -1,8 +1,8 @@
 """Write the ONNX model for ``mlflow models serve``: ``python with_mlflow.py KIND ROWS FOLDER``.
 
 ``table`` has a signature of columns, as ``infer_signature`` gives it for a frame, and is a
-``PythonModel``: MLflow's ONNX flavor hands over flat columns, which a model with inputs of shape
-(rows, 1) refuses. ``tensors`` is the ONNX flavor, with a signature of named tensors.
+``PythonModel``: MLflow's ONNX flavor hands over flat columns, which a model that takes matrices
+refuses. ``tensors`` is the ONNX flavor, with a signature of named tensors.
 """
 
 import os
@@ -27,8 +27,8 @@ class Table(mlflow.pyfunc.PythonModel):
 
     def predict(self, context, model_input, params=None):
         feeds = {
-            name: model_input[name].to_numpy(dtype).reshape(-1, 1)
-            for name, dtype in self.model.types.items()
+            matrix: model_input[columns].to_numpy(self.model.types[matrix])
+            for matrix, columns in self.model.columns.items()
         }
         return self.model.session.run(["probabilities"], feeds)[0][:, 1]
 
@@ -48,8 +48,10 @@ def table(rows: pd.DataFrame, folder: str) -> None:
 
 def tensors(rows: pd.DataFrame, folder: str) -> None:
     """Write the model in the ONNX flavor."""
-    types = {name: np.dtype(str if t is object else t) for name, t in Model().types.items()}
-    inputs = Schema([TensorSpec(dtype, (-1, 1), name) for name, dtype in types.items()])
+    model = Model()
+    types = {name: np.dtype(str if t is object else t) for name, t in model.types.items()}
+    shapes = {name: (-1, len(columns)) for name, columns in model.columns.items()}
+    inputs = Schema([TensorSpec(types[name], shape, name) for name, shape in shapes.items()])
     mlflow.onnx.save_model(
         onnx.load(os.environ["BENCH_MODEL"]),
         folder,

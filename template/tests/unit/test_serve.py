@@ -334,7 +334,7 @@ def edit(home: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def test_requests_are_captured_without_what_is_personal(home: Path, start: Start) -> None:
-    edit(home, lambda c: c["fields"][0].update(personal=True))
+    edit(home, lambda c: c["fields"][0].update(personal=True, usual=[]))
     client = start()
     headers = {"x-request-id": "r1", "x-caller": "shop-7"}
     answer = client.post("/predict", json={"records": [RECORD, RECORD]}, headers=headers).json()
@@ -347,6 +347,48 @@ def test_requests_are_captured_without_what_is_personal(home: Path, start: Start
     assert first[6] == pytest.approx(answer["predictions"][0])
     ((age,),) = rows(home, "SELECT strftime('%s') - time FROM prediction WHERE position = 0")
     assert abs(age) < 3600
+    assert rows(home, "SELECT DISTINCT unusual FROM prediction") == [("[]",)]  # nobody knows
+
+
+def test_what_is_kept_is_what_was_sent_and_answered(home: Path, client: TestClient) -> None:
+    records = [RECORD, RECORD | {"colour": "blue", "size": None}]
+    body = json.dumps({"records": records}, indent=1)
+    headers = {"content-type": "application/json", "x-request-id": "r1"}
+    answer = client.post("/predict", content=body, headers=headers)
+    assert client.post("/predict", json={"records": [{}]}).status_code == 422
+    server(client).close()
+    assert rows(home, "SELECT body, answer FROM request") == [(body, answer.text)]
+    found = capture.find(capture.location(home / "deployments", "dev", "3"), "r1", 1)
+    assert found
+    assert json.loads(found["record"]) == records[1]
+    assert found["prediction"] == answer.json()["predictions"][1]
+
+
+def test_an_answer_is_written_at_once() -> None:
+    written: list[Any] = []
+
+    class Transport:
+        def write(self, data: bytes) -> None:
+            written.append(data)
+
+        def close(self) -> None:
+            written.append("closed")
+
+        def is_closing(self) -> bool:
+            return "closed" in written
+
+    async def answer() -> None:
+        transport = process.Joined(Transport())  # type: ignore[arg-type]
+        for part in (b"head", b"body"):
+            transport.write(part)
+        assert written == []
+        await asyncio.sleep(0)
+        transport.write(b"last")
+        transport.close()
+        assert transport.is_closing()
+
+    asyncio.run(answer())
+    assert written == [b"headbody", b"last", "closed"]
 
 
 def test_feedback_is_captured_even_if_predictions_are_not(home: Path, start: Start) -> None:
@@ -368,9 +410,12 @@ def test_how_late_feedback_comes_is_measured(home: Path, client: TestClient) -> 
 
 def test_the_oldest_rows_go(home: Path, start: Start) -> None:
     client = start(capture_rows=3)
-    client.post("/predict", json={"records": [RECORD] * 5})
+    for name in "abc":
+        records = {"records": [RECORD] * 2}
+        client.post("/predict", json=records, headers={"x-request-id": name})
     server(client).close()
-    assert rows(home, "SELECT position FROM prediction") == [(2,), (3,), (4,)]
+    kept = rows(home, "SELECT request_id, position FROM prediction")  # requests stay whole
+    assert kept == [("b", 0), ("b", 1), ("c", 0), ("c", 1)]
 
 
 def test_what_cannot_be_captured_is_dropped_and_counted(home: Path, client: TestClient) -> None:
