@@ -17,7 +17,8 @@ Array = NDArray[np.floating[Any]]
 class Scorer:
     """Answers for one model; preprocessing is inside.
 
-    The model takes one matrix of numbers and one of texts, and its metadata names their columns.
+    The model takes one matrix of numbers and one of texts, and its metadata names their columns. One
+    without (of an earlier release, or of your own) has an input a column, named as the column is.
 
     Args:
         path: the model.onnx, or what it holds.
@@ -32,7 +33,7 @@ class Scorer:
         self._inputs = {
             entry.name: (
                 object if entry.type == "tensor(string)" else np.float32,
-                json.loads(columns[entry.name]),
+                json.loads(columns[entry.name]) if entry.name in columns else [entry.name],
             )
             for entry in self._session.get_inputs()
         }

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import resource
 import threading
 import time
 from pathlib import Path
@@ -191,6 +192,18 @@ def test_a_line_cut_short_is_none(tmp_path: Path) -> None:
 def test_there_is_one_controller(tmp_path: Path) -> None:
     with Journal(tmp_path).lock(), pytest.raises(BusyError, match=r"under way.*process \d+"):
         Journal(tmp_path).lock().__enter__()
+    with Journal(tmp_path).lock():
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most[1]))
+        with pytest.raises(MlopsError, match="cannot be written"):
+            Journal(tmp_path).lock().__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
     with Journal(tmp_path).lock():
         pass
 

@@ -364,33 +364,6 @@ def test_what_is_kept_is_what_was_sent_and_answered(home: Path, client: TestClie
     assert found["prediction"] == answer.json()["predictions"][1]
 
 
-def test_an_answer_is_written_at_once() -> None:
-    written: list[Any] = []
-
-    class Transport:
-        def write(self, data: bytes) -> None:
-            written.append(data)
-
-        def close(self) -> None:
-            written.append("closed")
-
-        def is_closing(self) -> bool:
-            return "closed" in written
-
-    async def answer() -> None:
-        transport = process.Joined(Transport())  # type: ignore[arg-type]
-        for part in (b"head", b"body"):
-            transport.write(part)
-        assert written == []
-        await asyncio.sleep(0)
-        transport.write(b"last")
-        transport.close()
-        assert transport.is_closing()
-
-    asyncio.run(answer())
-    assert written == [b"headbody", b"last", "closed"]
-
-
 def test_feedback_is_captured_even_if_predictions_are_not(home: Path, start: Start) -> None:
     client = start(capture=False)
     client.post("/predict", json={"records": [RECORD]})

@@ -90,7 +90,7 @@ def distribution(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
     m = sum(theirs.predictions.counts) if theirs else 0
     limit = limits.distribution
     if not ours or not theirs or min(n, m) < FEWEST:
-        return Verdict(check="distribution", outcome="wait", limit=limit, samples=int(n))
+        return Verdict(check="distribution", outcome="wait", limit=limit, samples=int(min(n, m)))
     value, error = distance(theirs.predictions, ours.predictions)
     outcome: Literal["pass", "fail", "wait"] = "wait"
     if value > limit + SURE * error:

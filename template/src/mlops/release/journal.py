@@ -72,15 +72,16 @@ class Journal:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             except BlockingIOError:
                 file.seek(0)
                 raise BusyError(
                     f"A release is under way in {self.folder.name} (process {file.read()}): wait "
                     "for it, watch it by `mlops status --watch`, or `mlops rollback`."
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
             yield
 
     def append(self, release: int, event: Event, **data: Any) -> None:
