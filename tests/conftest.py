@@ -124,6 +124,17 @@ def champion(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     return project
 
 
+@pytest.fixture(scope="session")
+def versions(champion: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy with two registered versions; the first is dev's champion. Do not change it."""
+    project = champion.copy(tmp_path_factory.mktemp("versions") / "flight-delays")
+    project.write("params.yaml", ("max_depth: 6", "max_depth: 5"))
+    project.mlops("candidate")
+    project.commit("Second model")
+    project.mlops("register")
+    return project
+
+
 @pytest.fixture
 def fresh(installed: Project, tmp_path: Path) -> Project:
     """A copy of the installed project, free to be changed."""

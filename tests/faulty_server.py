@@ -9,6 +9,7 @@
     {"version": "9"}        answers and counts as another version
     {"crash": true}         ends at the start
     {"hang": true}          never answers; /ready does
+    {"mute": true}          tells no figures: /metrics is answered 500
 
 It is read at each request, so that a test can turn a fault on and off; with ``{"toy": true}`` a
 small stand-in answers, which needs no model.
@@ -64,6 +65,9 @@ class Faulty:
             if random.random() < faults.get("errors", 0):
                 await answer(send, 500, {"detail": "planted"})
                 return
+        if faults.get("mute") and scope["path"] == "/metrics":
+            await answer(send, 500, {"detail": "planted"})
+            return
         if not {"shift", "version"} & faults.keys() or scope.get("path") == "/ready":
             await self.app(scope, receive, send)
             return

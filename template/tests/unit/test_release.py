@@ -517,6 +517,20 @@ def test_the_first_release_has_nothing_to_be_held_against(home: Path, memory: An
     assert memory.alias("champion-prod").number == 1
 
 
+def test_what_hinders_a_first_release_is_named(
+    environment: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*of: Any) -> None:
+        raise MlopsError("Port 8080: Address already in use.")
+
+    prod = Controller("prod", environment.settings, environment.registry, Memory(Path()))
+    prod.target.stands = State()
+    monkeypatch.setattr(prod.target, "deploy", nowhere)
+    monkeypatch.setattr(prod.target, "route", lambda *of: pytest.fail("nothing runs"))
+    with pytest.raises(MlopsError, match="Port 8080"):
+        prod.release(order(1, environment.settings))
+
+
 # Smoke ---------------------------------------------------------------------------
 def answering(folder: Path, **changes: Any) -> smoke.Ask:
     """Return a service that answers as the model does, but for ``changes``."""

@@ -237,7 +237,7 @@ class Controller:
             return self._abandon(number, refused.verdict)
         except BaseException:
             # Whatever else goes wrong, a full disk or Ctrl-C: traffic is not left split.
-            self.target.route(CHAMPION, slots)
+            self._whole(slots)
             raise
         return self._promote(number, facts["version"], slots)
 
@@ -330,12 +330,16 @@ class Controller:
         self.say(f"Version {version} is {self.environment}'s champion.")
         return self.journal.deployments()[-1]
 
+    def _whole(self, slots: Slots) -> None:
+        """Give all traffic to the champion, where there is any."""
+        if self.target.state().address:
+            self.target.route(CHAMPION, slots)
+
     def _abandon(self, number: int, verdict: Verdict) -> Deployment:
         """Give all traffic back to the champion, take the challenger down, and say why."""
         facts = self.journal.pending()[0].data
         slots = Slots.model_validate(facts["slots"])
-        if self.target.state().address:  # before the journal, which may be what fails
-            self.target.route(CHAMPION, slots)
+        self._whole(slots)  # before the journal, which may be what fails
         self.journal.append(number, "rolling-back", **verdict.model_dump())
         current = self.champion()
         if current and current.number == facts["version"] and facts["champion"] is not None:
