@@ -17,8 +17,8 @@ Array = NDArray[np.floating[Any]]
 class Scorer:
     """Answers for one model; preprocessing is inside.
 
-    The model takes one matrix of numbers and one of texts, and its metadata names their columns. One
-    without (of an earlier release, or of your own) has an input a column, named as the column is.
+    The model takes one matrix of numbers and one of texts, and its metadata names their columns.
+    One without (of an earlier release, or of your own) has an input a column, of the same name.
 
     Args:
         path: the model.onnx, or what it holds.

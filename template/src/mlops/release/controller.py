@@ -26,7 +26,7 @@ from ..registry.base import promote as name_champion
 from ..settings import STRATEGY, Paths, Settings, load_gates, load_settings
 from . import strategies
 from .analysis import Evidence, Verdict, judge
-from .journal import BusyError, Deployment, Entry, Journal
+from .journal import BusyError, Deployment, Entry, Journal, unwritable
 from .smoke import SmokeError, smoke
 from .strategies import Step
 from .targets import open_target
@@ -114,8 +114,11 @@ class Controller:
             MlopsError: there is nothing to go back to.
         """
         abort, asked = self.journal.folder / ABORT, False
-        self.journal.folder.mkdir(parents=True, exist_ok=True)
-        abort.write_text(why, encoding="utf-8")
+        try:
+            self.journal.folder.mkdir(parents=True, exist_ok=True)
+            abort.write_text(why, encoding="utf-8")
+        except OSError as error:
+            raise unwritable(abort, error) from error
         while True:
             try:
                 with self.journal.lock():
