@@ -62,8 +62,8 @@ MEANINGS = {
 }
 for _n, _suffix in ((16, ""), (1, "_1")):
     MEANINGS |= {
-        f"serving.vs_mlflow{_suffix}": f"times MLflow's requests/s, the better; {_n} connections",
-        f"serving.vs_mlflow_columns{_suffix}": f"times those with columns; {_n} connections",
+        f"serving.vs_mlflow{_suffix}": f"times MLflow's with columns; {_n} connections",
+        f"serving.vs_mlflow_tensors{_suffix}": f"times MLflow's with tensors; {_n} connections",
         f"serving.vs_best_peer{_suffix}": f"times the better peer's; {_n} connections",
         f"serving.vs_floor{_suffix}": f"times the floor's; {_n} connections",
         f"serving.envoy_hop{_suffix}": f"requests/s through Envoy over direct; {_n} connections",
