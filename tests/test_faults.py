@@ -20,7 +20,8 @@ FIT = "    encoder = parent["
 # What `mlops candidate` does once the pipeline has run, for faults put into its outputs.
 VERDICT = """
 import sys
-from mlops.cli import app, main, verdict
+from mlops.cli import app, main
+from mlops.cli.pipeline import verdict
 app.command()(verdict)
 sys.argv = ["mlops", "verdict"]
 main()
