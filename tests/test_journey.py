@@ -122,7 +122,7 @@ def test_a_killed_pipeline_goes_on_where_it_was(trained: Project) -> None:
 
 def test_data_and_models_come_back_from_the_remote(trained: Project) -> None:
     before = tree(trained)
-    assert len(before) == 11
+    assert len(before) == 12
     trained.run("dvc", "push")
     for name in (".dvc/cache", "data/raw", "data/prepared", "models/candidate"):
         shutil.rmtree(trained.root / name)
