@@ -101,6 +101,7 @@ TOY = {
         metrics=lambda y, p: {"accuracy": float(np.mean((p > 0.5) == (y > 0.5)))},
     ),
     "TASK": "classification",
+    "SERVING": ["online"],
 }
 
 

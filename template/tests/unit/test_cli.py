@@ -101,6 +101,16 @@ def test_a_version_is_used_packaged_and_tagged(registered: Any) -> None:
     record = Contract.read(Paths().model).example
     Path("records.json").write_text(json.dumps([record, record]))
     assert json.loads(mlops("model", "use", "1", "records.json")) == [prediction] * 2
+    Path("served.json").write_text(json.dumps({"records": [record]}))
+    assert json.loads(mlops("model", "use", "1", "served.json")) == [prediction]
+    for text, message in [
+        ("[{}]", "record 0 lacks colour, size"),
+        ("3", "give a record"),
+        ("{", "no file of JSON"),
+    ]:
+        Path("wrong.json").write_text(text)
+        with pytest.raises(MlopsError, match=message):
+            mlops("model", "use", "1", "wrong.json")
     mlops("model", "package", "1", "--out", "box")
     assert {"model.onnx", "contract.json"} <= {path.name for path in Path("box").iterdir()}
     mlops("model", "tag", "1", "deploy-trigger")

@@ -2,12 +2,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from mlops.contract import Contract
 from mlops.serve import load
 from mlops.serve.load import BenchError, Load
-from mlops.settings import Serving, Settings
+from mlops.settings import Paths, Serving, Settings
 
 Respond = Callable[[int, str], bytes | None]  # None: the connection is cut
 
@@ -110,3 +112,12 @@ def test_budgets(change: dict[str, object], words: str) -> None:
         setattr(good, name, Counter(value) if name == "statuses" else value)
     with pytest.raises(BenchError, match=words):
         load.judge(good, settings)
+
+
+def test_the_usual_is_drawn_from_what_training_saw(home: Path) -> None:
+    contract = Contract.read(Paths().model)
+    drawn = load.usual(contract, 50)
+    assert drawn == load.usual(contract, 50)
+    assert {record["colour"] for record in drawn} == {"red", "blue"}
+    assert all(isinstance(record["count"], int) for record in drawn)
+    assert len({record["size"] for record in drawn}) == 50

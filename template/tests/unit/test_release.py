@@ -307,6 +307,8 @@ def test_a_good_challenger_is_promoted(environment: Controller, strategy: STRATE
     assert serving(environment) == ("100/0", 1, 1)
     assert (back.strategy, back.verdict, back.champion) == ("rollback", "promoted", 2)
     assert len(environment.journal.deployments()) == 2
+    with pytest.raises(MlopsError, match="no champion before this one"):
+        environment.rollback("pressed twice")
 
 
 @pytest.mark.parametrize("check", ["errors", "latency", "distribution", "version", "winner"])

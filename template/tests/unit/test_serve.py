@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "nan": ({"size": math.nan}, "size", "size is nan: give a number from 0 to 10"),
     "huge": ({"count": 10**400}, "count", "give an integer from 0 to 9"),
     "list": ({"size": [1]}, "size", "size is [1]: give a number"),
-    "unknown": ({"other": 1}, "other", "'other' is no known field"),
+    "unknown": ({"other": 1}, "other", "'other' is no field here"),
 }
 
 

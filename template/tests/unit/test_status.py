@@ -43,7 +43,7 @@ def test_both_slots_are_shown_with_their_figures(tmp_path: Path) -> None:
     assert "green │ challenger │ 2 │ no │ 10 % │" in shown
     assert "Release 1 of version 2: step 10 %" in shown
     journal.append(1, "finished", verdict="promoted")
-    assert "Last: version 2, promoted" in "\n".join(drawn(tmp_path))
+    assert "Last: version 2 by canary, promoted" in "\n".join(drawn(tmp_path))
 
 
 def test_addresses_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ app = typer.Typer()
 @app.command()
 def batch(
     source: Annotated[str, typer.Argument(help="A period, or Parquet: a file or a folder")],
-    out: Annotated[Path, typer.Option(help="File to write")] = Path("predictions.parquet"),
+    out: Annotated[Path, typer.Option(help="File to write")] = Path("build/predictions.parquet"),
     number: Annotated[int, typer.Option("--model", help="A version; else the champion")] = 0,
     ray: Annotated[bool, typer.Option(help="On Ray, past one machine (extra: ray)")] = False,
     environment: Environment = "dev",
@@ -26,4 +26,4 @@ def batch(
     enter(environment)
     number = number or candidate.champion_number()
     made = batch.score(candidate.fetch(number), batch.locate(source), out, number, ray)
-    console.print(str(made))
+    console.print(f"Version {number}: {made}")

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -164,7 +164,22 @@ def model_use(
 
     folder = candidate.fetch(number)
     example = Contract.read(folder).example
-    given = json.loads(records.read_text(encoding="utf-8")) if records else example
-    rows = given if isinstance(given, list) else [given]
+    rows = read_records(records) if records else [example]
+    for index, row in enumerate(rows):
+        if missing := [name for name in example if name not in row]:
+            raise MlopsError(f"{records}: record {index} lacks {', '.join(missing)}.")
     columns = {name: [row[name] for row in rows] for name in example}
     console.print_json(data=Scorer(folder / SERVED).predict(columns).tolist())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSON file: one, a list, or what the server takes."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MlopsError(f"{path} is no file of JSON: {error}") from error
+    if isinstance(given, dict):
+        given = given.get("records", [given])
+    if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
+        raise MlopsError(f'{path}: give a record, a list of them, or {{"records": [...]}}.')
+    return given

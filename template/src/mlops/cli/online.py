@@ -25,10 +25,12 @@ def serve(environment: Environment = "dev") -> None:
 @app.command()
 def stop(environment: Environment = "dev") -> None:
     """Take the environment on this machine down."""
+    from ..release.journal import Journal
     from ..release.targets import open_target
 
     enter(environment)
-    open_target(environment, load_settings(environment)).stop()
+    with Journal(Paths().deployments / environment).lock():  # not while there is a release
+        open_target(environment, load_settings(environment)).stop()
     console.print(f"{environment} is down.")
 
 
@@ -74,7 +76,7 @@ def explain(request_id: str, environment: Environment = "dev") -> None:
 
 @app.command()
 def compose(
-    challenger: Annotated[int, typer.Option(help="Percent of the requests")] = 0,
+    challenger: Annotated[int, typer.Option(min=0, max=100, help="Percent of the requests")] = 0,
     champion: Annotated[str, typer.Option(help="The champion's slot: blue or green")] = "blue",
     environment: Environment = "prod",
 ) -> None:

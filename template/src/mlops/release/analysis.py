@@ -89,13 +89,13 @@ def distribution(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
     n = sum(ours.predictions.counts) if ours else 0
     m = sum(theirs.predictions.counts) if theirs else 0
     limit = limits.distribution
-    if not ours or not theirs or min(n, m) < FEWEST:
+    if not ours or not theirs or min(n, m) < max(samples, FEWEST):
         return Verdict(check="distribution", outcome="wait", limit=limit, samples=int(min(n, m)))
     value, error = distance(theirs.predictions, ours.predictions)
     outcome: Literal["pass", "fail", "wait"] = "wait"
     if value > limit + SURE * error:
         outcome = "fail"
-    elif value <= limit + error and min(n, m) >= samples:
+    elif value <= limit + error:
         outcome = "pass"
     return Verdict(
         check="distribution", outcome=outcome, value=value, limit=limit, samples=int(min(n, m))

@@ -34,6 +34,7 @@ from .targets.base import DeployError, Target
 from .traffic import CHALLENGER, CHAMPION, Slots
 
 TICK = 1.0  # seconds between two looks
+TELL = 5.0  # seconds between two lines on what is waited for
 LEASE = 10.0  # seconds after which traffic goes back unless somebody has looked
 ABORT = "abort"  # the file by which an operator ends a release under way
 
@@ -102,7 +103,11 @@ class Controller:
                         f"Release {pending[0].release} of version {pending[0].data['version']} was "
                         "interrupted: finish it by the same command, or `mlops rollback`."
                     )
-                self.say(f"Release {pending[0].release} goes on where it was interrupted.")
+                facts = pending[0].data
+                self.say(
+                    f"Release {pending[0].release} of version {facts['version']} by "
+                    f"{facts['strategy']} goes on where it was interrupted."
+                )
             else:
                 self._start(order)
             return self._carry_out()
@@ -182,12 +187,23 @@ class Controller:
 
     def _previous(self) -> int:
         """Return the champion before the present one."""
-        done = [one for one in self.journal.deployments() if one.verdict == "promoted"]
-        current = self.champion()
-        for one in reversed(done):
-            if current and one.version == current.number and one.champion is not None:
-                return one.champion
-        raise MlopsError(f"{self.environment} has had no other champion: there is no way back.")
+        champions: list[int | None] = []
+        for one in self.journal.deployments():
+            if one.verdict != "promoted":
+                continue
+            if one.strategy == "rollback" and len(champions) > 1:
+                champions.pop()
+                continue
+            if not champions or champions[-1] != one.champion:  # named by hand
+                champions.append(one.champion)
+            champions.append(one.version)
+        before = champions[-2] if len(champions) > 1 else None
+        if before is None:
+            raise MlopsError(
+                f"{self.environment} has had no champion before this one: there is no way back. "
+                "To go on to another version: `mlops release N`."
+            )
+        return before
 
     def _start(self, order: Order, verify: bool = True) -> None:
         """Hold the version against what a release needs, and open the journal's next release."""
@@ -241,6 +257,10 @@ class Controller:
         except BaseException:
             # Whatever else goes wrong, a full disk or Ctrl-C: traffic is not left split.
             self._whole(slots)
+            self.say(
+                "Broken off: the champion answers alone. The same command goes on; "
+                "`mlops rollback` ends it."
+            )
             raise
         return self._promote(number, facts["version"], slots)
 
@@ -290,8 +310,12 @@ class Controller:
     def _watch(self, number: int, step: Step, version: int, slots: Slots) -> None:
         """Set the step's traffic and watch until all checks pass; the first that fails raises."""
         self.target.route(step.traffic, slots, LEASE)
-        self.say(f"{step.name}: champion/challenger {step.traffic}")
-        mark, started, told = self.target.mark(), time.monotonic(), ""
+        patience = self.settings.release.patience
+        self.say(
+            f"{step.name}: champion/challenger {step.traffic}, for {step.hold:g} s and "
+            f"{step.samples} answers, at most {patience:g} s"
+        )
+        mark, started, told = self.target.mark(), time.monotonic(), 0.0
         while True:
             time.sleep(self.tick)
             self.target.route(step.traffic, slots, LEASE)
@@ -310,13 +334,14 @@ class Controller:
                 raise RefusedError(failed)
             if not waiting and elapsed >= step.hold:
                 return
-            if elapsed > self.settings.release.patience:
-                limit = self.settings.release.patience
-                raise RefusedError(_patience(waiting, step, elapsed, limit))
-            now = ", ".join(f"{one.check} {one.samples}/{step.samples}" for one in waiting)
-            if now != told:
-                told = now
-                self.say(f"  waiting for {now or 'the time to pass'}")
+            if elapsed > patience:
+                raise RefusedError(_patience(waiting, step, elapsed, patience))
+            if elapsed >= told:
+                told = elapsed + TELL
+                now = ", ".join(f"{one.check} {one.samples}/{step.samples}" for one in waiting)
+                none = waiting and not any(one.samples for one in waiting)
+                here = f": no requests reach {self.target.state().address}" if none else ""
+                self.say(f"  waiting for {now or 'the time to pass'}{here}")
 
     def _heed(self) -> None:
         """Raise if an operator has asked for the end of this release."""

@@ -15,7 +15,7 @@ from .targets import open_target
 from .targets.base import State, Target, Window
 from .traffic import Slot
 
-SPAN = 10  # looks, one a second, that the figures are about
+SPAN = 10  # looks, one a second, that the figures of `--watch` are about; else of one second
 
 
 def addresses(state: State) -> str:
@@ -38,11 +38,12 @@ def show(environment: str, console: Console, watch: bool) -> None:
     journal = Journal(Paths().deployments / environment)
     marks: deque[Any] = deque([target.mark()], SPAN)
     time.sleep(1)
-    with Live(console=console, auto_refresh=False, transient=watch) as live:
+    if not watch:
+        console.print(draw(environment, target, journal, marks[0]))
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             live.update(draw(environment, target, journal, marks[0]), refresh=True)
-            if not watch:
-                return
             marks.append(target.mark())
             try:
                 time.sleep(1)
@@ -61,12 +62,12 @@ def draw(environment: str, target: Target, journal: Journal, since: Any) -> Tabl
         caption_justify="left",
     )
     for slot in ("blue", "green"):
-        drawn.add_row(*row(slot, state, windows.get(slot)))
+        drawn.add_row(*row(slot, state, windows.get(slot), bool(journal.pending())))
     return drawn
 
 
-def row(slot: Slot, state: State, window: Window | None) -> list[str]:
-    """Return one slot's figures."""
+def row(slot: Slot, state: State, window: Window | None, releasing: bool) -> list[str]:
+    """Return one slot's figures; the champion before stands by unless there is a challenger."""
     traffic = state.traffic
     leads = slot == state.slots.champion
     share = traffic.champion if leads else traffic.challenger
@@ -81,7 +82,7 @@ def row(slot: Slot, state: State, window: Window | None) -> list[str]:
     version = state.versions.get(slot)
     return [
         slot,
-        ("champion" if leads else "challenger") if version else "",
+        ("champion" if leads else "challenger" if releasing else "stands by") if version else "",
         str(version or ""),
         {True: "yes", False: "no"}.get(state.ready.get(slot, False), "") if version else "",
         f"{share} % {bar}{mirrored}",
@@ -96,4 +97,8 @@ def under_way(journal: Journal) -> str:
         step = next((entry for entry in reversed(entries) if entry.event == "step"), None)
         at = f"step {step.data['name']}" if step else "starting"
         return f"Release {made[-1].release} of version {made[-1].version}: {at}"
-    return f"Last: version {made[-1].version}, {made[-1].verdict}" if made else "No release yet"
+    return (
+        f"Last: version {made[-1].version} by {made[-1].strategy}, {made[-1].verdict}"
+        if made
+        else "No release yet"
+    )

@@ -177,8 +177,10 @@ def _on_ray(
     model: Path, version: int, files: list[Path], columns: list[str], done: int
 ) -> Iterator[pa.Table]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-    import ray
-
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MlopsError("Ray is not installed: `uv sync --extra ray`.") from error
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True

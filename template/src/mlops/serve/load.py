@@ -3,13 +3,16 @@
 import asyncio
 import itertools
 import json
+import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
+from ..contract import Contract, Field
 from ..errors import MlopsError
 from ..settings import Settings, load_settings
 
@@ -17,6 +20,7 @@ FAILED = 0  # the status of a request that got no answer
 TIMEOUT = 30.0  # seconds for one answer
 PROGRESS_SECONDS = 5.0
 BENCH_SECONDS, BENCH_CONNECTIONS = 10.0, 16
+BODIES = 500  # different requests
 
 
 class BenchError(MlopsError):
@@ -196,19 +200,34 @@ def bench(environment: str, seconds: float = BENCH_SECONDS) -> Load:
     Raises:
         BenchError: naming the budget that was missed.
     """
-    from ..contract import Contract
     from ..settings import Paths
     from .auth import api_keys
 
     settings = load_settings(environment)
     serving = settings.serving
     headers = {"x-api-key": api_keys(settings)[0]} if serving.auth == "api-key" else {}
-    body = json.dumps({"records": [Contract.read(Paths().model).example]}).encode()
+    contract = Contract.read(Paths().model)
+    bodies = [json.dumps({"records": [record]}).encode() for record in usual(contract, BODIES)]
     url = f"http://{serving.host}:{serving.port}/predict"
-    work = run(url, [body], seconds=seconds, headers=headers, say=_progress)
+    work = run(url, bodies, seconds=seconds, headers=headers, say=_progress)
     load = asyncio.run(work)
     judge(load, settings)
     return load
+
+
+def usual(contract: Contract, number: int) -> list[dict[str, Any]]:
+    """Return records drawn from what training saw: each field by itself, always the same ones."""
+    draw = random.Random(number)  # noqa: S311 (no secret)
+
+    def value(of: Field) -> Any:
+        if of.kind == "text":
+            return draw.choice(of.usual or [of.typical])
+        low, high = of.usual
+        if of.kind == "integer":
+            return draw.randint(int(low), int(high))
+        return draw.uniform(float(low), float(high))
+
+    return [{of.name: value(of) for of in contract.fields} for _ in range(number)]
 
 
 def _progress(line: str) -> None:
@@ -218,6 +237,8 @@ def _progress(line: str) -> None:
 def judge(load: Load, settings: Settings) -> None:
     """Raise :class:`BenchError` for the first budget that a load has missed."""
     serving = settings.serving
+    if load.statuses.keys() == {FAILED}:
+        raise BenchError(f"Nothing answers at port {serving.port}: `mlops serve`.")
     if load.failures or not load.requests:
         raise BenchError(
             f"{load.failures} of {load.requests} requests failed: {dict(load.statuses)}."

@@ -124,11 +124,13 @@ class Schema:
     def _fault(self, fault: Any) -> dict[str, Any]:
         loc, message = fault["loc"], fault["msg"]
         name = loc[-1] if loc else ""
-        if field := self._fields.get(name):
+        field = self._fields.get(name)
+        if fault["type"] == "extra_forbidden":
+            hint = ': records go into a list, {"records": [...]}' if field else ""
+            message = f"{name!r:.60} is no field here{hint}"
+        elif field:
             state = "missing" if fault["type"] == "missing" else f"{fault['input']!r:.60}"
             message = f"{name} is {state}: give {field.allowed}"
-        elif fault["type"] == "extra_forbidden":
-            message = f"{name!r:.60} is no known field"
         return {"loc": ["body", *loc], "msg": message, "type": fault["type"]}
 
 
