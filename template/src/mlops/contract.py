@@ -65,8 +65,8 @@ class Field(BaseModel):
 class Contract(BaseModel):
     """The inputs by name and order, and the predictions' distribution on the newest periods."""
 
-    name: str = project.NAME
-    task: str = project.TASK
+    name: str
+    task: str
     classes: int = 0  # more than two: a prediction is a list of as many probabilities
     fields: list[Field]
     key: list[str] = []  # columns that name a record; a batch's answers carry them
@@ -110,6 +110,8 @@ def derive(
     several = prediction.ndim == 2
     quantiles = np.quantile(prediction.max(axis=1) if several else prediction, QUANTILES)
     return Contract(
+        name=project.NAME,
+        task=project.TASK,
         fields=fields,
         key=list(key),
         classes=prediction.shape[1] if several else 0,

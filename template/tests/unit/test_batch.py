@@ -104,7 +104,7 @@ def test_what_pandas_makes_of_gaps_is_taken() -> None:
 @pytest.mark.parametrize("rules", [{"pattern": "^re$"}, {"pattern": "e"}, {}])
 def test_texts_are_held_against_their_pattern(rules: dict[str, str]) -> None:
     field = Contract.read(MODEL).fields[0].model_copy(update={"choices": None, **rules})
-    contract = Contract(fields=[field], quantiles=[])
+    contract = Contract(name="toy", task="regression", fields=[field], quantiles=[])
     texts = ["re", "are", "r", "re\n", ""]
     found = batch.faults(contract, {"colour": pa.array(texts)}).to_pylist()
     told = [online(contract, {"colour": text}) for text in texts]

@@ -141,7 +141,7 @@ def test_it_takes_what_the_server_takes(home: Path, record: Any) -> None:
 def test_texts_are_held_against_their_pattern(home: Path, pattern: str | None) -> None:
     fields = Contract.read(MODEL).fields[:1]
     fields[0].choices, fields[0].pattern = None, pattern
-    contract = Contract(fields=fields, quantiles=[])
+    contract = Contract(name="toy", task="regression", fields=fields, quantiles=[])
     for text in ("re", "are", "r", "re\n", ""):
         wrong = score.faults(contract.model_dump(mode="json"), {"colour": text})
         assert bool(wrong) != taken(contract, {"colour": text})
