@@ -32,6 +32,7 @@ TIERS: dict[str, list[list[str]]] = {
     "serving": [[*PYTEST, "tests/serving"]],
     "notebooks": [[*PYTEST, "tests/notebooks"]],
 }
+NAMED = {"serving"}  # starts servers: runs only if it is named
 if "online" not in project.SERVING:
     del TIERS["serving"]
 
@@ -42,7 +43,7 @@ def check(tiers: list[str], console: Console) -> None:
     if unknown:
         raise MlopsError(f"There is no tier {unknown.pop()!r}: there are {', '.join(TIERS)}.")
     for name, commands in TIERS.items():
-        if tiers and name not in tiers:
+        if name not in (tiers or TIERS.keys() - NAMED):
             continue
         started = time.perf_counter()
         for command in commands:
