@@ -16,11 +16,12 @@ from .errors import MlopsError
 from .lineage import git_state
 
 PYTEST = ["pytest", "--quiet"]
+PARALLEL = ["--numprocesses", "auto", "--maxprocesses", "4"]
 PACKAGE_ENVIRONMENT = ".venv/package"
 TIERS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["lint-imports", "--no-logo"]],
     "types": [["mypy"]],
-    "unit": [[*PYTEST, "tests/unit", f"tests/{project.PACKAGE}", "-m", "not slow"]],
+    "unit": [[*PYTEST, *PARALLEL, "tests/unit", f"tests/{project.PACKAGE}", "-m", "not slow"]],
     # Of the package as it is built, not of the source: it tests both.
     "integration": [
         ["uv", "build", "--wheel", "--quiet"],

@@ -4,8 +4,6 @@ import hashlib
 import hmac
 import json
 import math
-import os
-import secrets
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +16,7 @@ from . import convert, project
 from .contract import Contract, breaking
 from .errors import GateError
 from .footprint import Footprint, measure
+from .keys import own_key
 from .lineage import Lineage, now, sha256
 from .pipeline.evaluate import robustness, scores
 from .pipeline.prepare import TARGET, inputs
@@ -99,12 +98,7 @@ def signing_key(settings: Settings) -> bytes:
     """Return MLOPS_SIGNING_KEY, or this machine's own key, which is made when first needed."""
     if settings.signing_key:
         return settings.signing_key.get_secret_value().encode()
-    if not KEY.is_file():
-        KEY.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return KEY.read_bytes()
+    return own_key(KEY).encode()
 
 
 def digest(limits: Gates) -> str:

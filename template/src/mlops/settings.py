@@ -185,6 +185,7 @@ class Limits(Strict):
     significance: float = Field(default=0.05, gt=0, lt=1)  # of the A/B test
 
 
+CHANGE = Literal["retrained", "algorithm", "comparison"]
 STRATEGY = Literal["rolling", "blue-green", "canary", "ab", "shadow"]
 
 

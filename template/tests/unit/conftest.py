@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pytest
+from pydantic import ValidationError
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from mlops import candidate, lineage, pipeline, project, versions
+from mlops.contract import Contract
 from mlops.errors import MlopsError
 from mlops.registry import Version
 from mlops.settings import Paths, load_params
@@ -142,6 +144,21 @@ def home(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     folder = shutil.copytree(trained, tmp_path / "home")
     _enter(monkeypatch, folder)
     return folder
+
+
+@pytest.fixture
+def taken() -> Callable[[Contract, Any], bool]:
+    """Tell whether the server would answer a record."""
+
+    def answered(contract: Contract, record: Any) -> bool:
+        schema = pytest.importorskip("mlops.serve.schema", reason="nothing is served online")
+        try:
+            schema.Schema(contract, 1).records.model_validate({"records": [record]})
+        except ValidationError:
+            return False
+        return True
+
+    return answered
 
 
 class Memory:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from mlops.contract import Contract
 from mlops.errors import MlopsError
@@ -131,30 +131,20 @@ def test_the_device_runs_the_bundle_with_run_py_alone(bundle: Path) -> None:
     ],
     ids=str,
 )
-def test_it_takes_what_the_server_takes(home: Path, record: Any) -> None:
+def test_it_takes_what_the_server_takes(home: Path, record: Any, taken: Any) -> None:
     contract = Contract.read(MODEL)
     wrong = score.faults(contract.model_dump(mode="json"), record)
     assert bool(wrong) != taken(contract, record)
 
 
 @pytest.mark.parametrize("pattern", ["^re$", "e", None])
-def test_texts_are_held_against_their_pattern(home: Path, pattern: str | None) -> None:
+def test_texts_are_held_against_their_pattern(home: Path, pattern: str | None, taken: Any) -> None:
     fields = Contract.read(MODEL).fields[:1]
     fields[0].choices, fields[0].pattern = None, pattern
     contract = Contract(name="toy", task="regression", fields=fields, quantiles=[])
     for text in ("re", "are", "r", "re\n", ""):
         wrong = score.faults(contract.model_dump(mode="json"), {"colour": text})
         assert bool(wrong) != taken(contract, {"colour": text})
-
-
-def taken(contract: Contract, record: Any) -> bool:
-    """Tell whether the server would answer."""
-    schema = pytest.importorskip("mlops.serve.schema", reason="nothing is served online")
-    try:
-        schema.Schema(contract, 1).records.model_validate({"records": [record]})
-    except ValidationError:
-        return False
-    return True
 
 
 def test_a_line_that_is_no_json_is_answered_too() -> None:

@@ -21,7 +21,7 @@ from mlops.release.targets.base import DeployError, Histogram, State, Window
 from mlops.release.targets.offline import OfflineTarget
 from mlops.release.traffic import CHALLENGER, CHAMPION, Slots, Traffic
 from mlops.scorer import SERVED
-from mlops.settings import STRATEGY, Limits, Paths, Release, Settings
+from mlops.settings import CHANGE, STRATEGY, Limits, Paths, Release, Settings
 
 STRATEGIES = get_args(STRATEGY)
 FAST = Release(hold=0, patience=0.2, min_samples=10, steps=[10, 50])
@@ -78,7 +78,7 @@ def test_a_plan_says_who_answers_and_what_must_hold(strategy: STRATEGY) -> None:
 
 
 def test_a_kind_of_change_has_its_strategy() -> None:
-    chosen = {change: strategies.choose(change) for change in get_args(strategies.Change)}
+    chosen = {change: strategies.choose(change) for change in get_args(CHANGE)}
     assert chosen == {"retrained": "canary", "algorithm": "blue-green", "comparison": "ab"}
 
 

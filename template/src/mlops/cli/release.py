@@ -1,30 +1,28 @@
 """Releases, and what stands in each environment."""
 
 import os
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from .. import project
-from ..errors import MlopsError
-from ..settings import STRATEGY, Paths, load_settings
+from ..settings import CHANGE, STRATEGY, Paths, load_settings
 from .base import Number, console, table
 
 app = typer.Typer()
 
 Environment = Annotated[str, typer.Option("--env", envvar="MLOPS_ENV", help="Environment")]
 Why = Annotated[str, typer.Option(help="For the ledger")]
-Strategy = Annotated[str, typer.Option(help="Another than the environment's")]
+Strategy = Annotated[STRATEGY | None, typer.Option(help="Another than the environment's")]
+Change = Annotated[CHANGE | None, typer.Option(help="Its kind, which chooses the strategy")]
 
 
 @app.command()
 def release(
     number: Annotated[int, typer.Argument(help="A version; else the challenger")] = 0,
     environment: Environment = "dev",
-    strategy: Strategy = "",
-    change: Annotated[
-        str, typer.Option(help="retrained, algorithm or comparison: chooses the strategy")
-    ] = "",
+    strategy: Strategy = None,
+    change: Change = None,
     tagged: Annotated[bool, typer.Option(help="The version tagged deploy-trigger")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show the plan only")] = False,
     why: Why = "",
@@ -33,16 +31,10 @@ def release(
     from ..release import controller, strategies
 
     enter(environment)
-    if change and change not in get_args(strategies.Change):
-        known = ", ".join(get_args(strategies.Change))
-        raise MlopsError(f"There is no change {change!r}: there are {known}.")
-    if strategy and strategy not in get_args(STRATEGY):
-        known = ", ".join(get_args(STRATEGY))
-        raise MlopsError(f"There is no strategy {strategy!r}: there are {known}.")
-    chosen = strategy or (strategies.choose(change) if change else None)  # type: ignore[arg-type]
+    chosen = strategy or (strategies.choose(change) if change else None)
     at_work = controller.open_controller(environment, console.print)
     number = number or at_work.next_version(tagged)
-    order = controller.order(number, at_work.settings, chosen, why)  # type: ignore[arg-type]
+    order = controller.order(number, at_work.settings, chosen, why)
     if dry_run:
         console.print(f"Version {number} to {environment} by {order.strategy}")
         table(

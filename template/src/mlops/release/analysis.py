@@ -74,13 +74,14 @@ def errors(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
 def latency(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
     """One answer in a hundred, or fewer, is slower than a multiple of the champion's p99."""
     ours, theirs = evidence.challenger, evidence.champion
-    if ours is None or theirs is None or sum(theirs.latency.counts) < samples:
-        return Verdict(check="latency", outcome="wait", limit=TAIL)
+    n, m = (sum(side.latency.counts) if side else 0 for side in (ours, theirs))
+    if ours is None or theirs is None or m < samples:
+        return Verdict(check="latency", outcome="wait", limit=TAIL, samples=int(min(n, m)))
     allowed = max(limits.latency_ms, limits.latency * quantile(theirs.latency, 1 - TAIL))
-    slow, total = above(ours.latency, allowed), sum(ours.latency.counts)
-    p99 = quantile(ours.latency, 1 - TAIL) if total else 0.0
+    slow = above(ours.latency, allowed)
+    p99 = quantile(ours.latency, 1 - TAIL) if n else 0.0
     note = f"share above {allowed:.1f} ms; p99 is {p99:.1f} ms"
-    return _share("latency", slow, int(total), TAIL, samples, note)
+    return _share("latency", slow, int(n), TAIL, samples, note)
 
 
 def distribution(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
@@ -107,7 +108,7 @@ def winner(evidence: Evidence, limits: Limits, samples: int) -> Verdict:
     ours, theirs = evidence.challenger, evidence.champion
     limit = limits.significance
     if not ours or not theirs or min(ours.outcomes, theirs.outcomes) < max(2, samples):
-        known = ours.outcomes if ours else 0
+        known = min(side.outcomes if side else 0 for side in (ours, theirs))
         return Verdict(check="winner", outcome="wait", value=1.0, limit=limit, samples=known)
     p = always_valid_p(ours, theirs)
     lift = ours.total / ours.outcomes - theirs.total / theirs.outcomes

@@ -5,11 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..settings import STRATEGY, Release
+from ..settings import CHANGE, STRATEGY, Release
 from .traffic import CHALLENGER, Traffic
 
 Check = Literal["version", "errors", "latency", "distribution", "winner"]
-Change = Literal["retrained", "algorithm", "comparison"]
 
 HEALTH: tuple[Check, ...] = ("version", "errors")
 QUALITY: tuple[Check, ...] = ("version", "errors", "latency", "distribution")
@@ -68,7 +67,7 @@ def shadow(release: Release) -> list[Step]:
     return [_step("mirrored", Traffic(mirror=release.mirror), release, QUALITY)]
 
 
-def choose(change: Change) -> STRATEGY:
+def choose(change: CHANGE) -> STRATEGY:
     """Return the strategy that suits a kind of change.
 
     More data or features: little is expected to differ, so a few callers try it first. Another
@@ -84,7 +83,7 @@ def _step(name: str, traffic: Traffic, release: Release, checks: tuple[Check, ..
     )
 
 
-CHANGES: dict[Change, STRATEGY] = {
+CHANGES: dict[CHANGE, STRATEGY] = {
     "retrained": "canary",
     "algorithm": "blue-green",
     "comparison": "ab",

@@ -3,14 +3,13 @@
 import asyncio
 import hmac
 import json
-import os
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 from ..errors import MlopsError
+from ..keys import own_key
 from ..settings import Settings
 from .schema import Refusal
 
@@ -49,27 +48,11 @@ def api_keys(settings: Settings) -> list[str]:
             return found
         raise MlopsError("MLOPS_API_KEYS is empty: give keys, separated by commas.")
     try:
-        return [_own_key()]
+        return [own_key(KEY)]
     except OSError as error:
         raise MlopsError(
             f"{KEY} cannot be made ({error.strerror}): set MLOPS_API_KEYS, separated by commas."
         ) from error
-
-
-def _own_key() -> str:
-    if not KEY.is_file():
-        KEY.parent.mkdir(mode=0o700, exist_ok=True)
-        mine = KEY.with_name(f"{KEY.name}.{os.getpid()}")
-        descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(mine, KEY)  # whole, or not at all; another server's key stays
-        except FileExistsError:
-            pass
-        finally:
-            mine.unlink()
-    return KEY.read_text()
 
 
 async def _anybody(headers: Headers) -> None:

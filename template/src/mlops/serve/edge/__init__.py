@@ -7,13 +7,13 @@ replace both a bundle and what checks it would be believed.
 import hashlib
 import json
 import os
-import secrets
 import zipfile
 from pathlib import Path
 
 from ... import scorer
 from ...contract import FILE, Contract
 from ...errors import MlopsError
+from ...keys import own_key
 from ...scorer import SERVED
 from ...settings import Settings
 from .run import MANIFEST, SIGNATURE
@@ -78,12 +78,7 @@ def signing_key(settings: Settings) -> bytes:
     """Return MLOPS_EDGE_KEY (64 hex digits), or this machine's own, made when first needed."""
     if settings.edge_key:
         return _bytes(settings.edge_key.get_secret_value(), "MLOPS_EDGE_KEY")
-    if not KEY.is_file():
-        KEY.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return _bytes(KEY.read_text(encoding="utf-8"), str(KEY))
+    return _bytes(own_key(KEY), str(KEY))
 
 
 def _bytes(text: str, where: str) -> bytes:
