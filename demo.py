@@ -42,13 +42,14 @@ def fault(**faults: float) -> None:
 
 
 class Step(NamedTuple):
-    """What is done, where, by which command; what it must say; what is done once it is ready."""
+    """What is done, where, by which command; what it must say; what is done before and meanwhile."""
 
     name: str
     folder: Path
     command: list[str]
     says: str = ""
     ready: Callable[[], None] | None = None
+    before: Callable[[], None] | None = None
 
 
 STEPS = [
@@ -78,7 +79,13 @@ UNDER_TRAFFIC = [
         "Version 2 is rolled back. errors",
         lambda: fault(errors=0.05),
     ),
-    Step("release it, mended", PROJECT, [*MAKE, "release"], "Version 2 is dev's champion", fault),
+    Step(
+        "release it, mended",
+        PROJECT,
+        [*MAKE, "release"],
+        "Version 2 is dev's champion",
+        before=fault,
+    ),
 ]
 AFTER = [
     Step("make test-live", PROJECT, [*MAKE, "test-live"], "answers as its champion does"),
@@ -143,6 +150,8 @@ def run(step: Step, environment: dict[str, str]) -> float:
     """Run one step, its output indented as it comes; return how long it took."""
     print(f"{BOLD}{step.name}{PLAIN}", flush=True)
     started = time.perf_counter()
+    if step.before:
+        step.before()
     child = subprocess.Popen(
         step.command,
         cwd=step.folder,
