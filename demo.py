@@ -42,7 +42,7 @@ def fault(**faults: float) -> None:
 
 
 class Step(NamedTuple):
-    """What is done, where, by which command; what it must say; what is done before and meanwhile."""
+    """What is done, where and how; what it must say; what is done before and meanwhile."""
 
     name: str
     folder: Path

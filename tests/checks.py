@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
             "compose.yaml",
             "docs/online.md",
             "src/mlops/cli/online.py",
+            "src/mlops/image.py",
             "src/mlops/release/status.py",
             *(
                 f"src/mlops/release/targets/{name}.py"
@@ -47,7 +48,7 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
             "tests/serving/",
             *(
                 f"tests/unit/test_{name}.py"
-                for name in ("compose", "load", "serve", "status", "targets")
+                for name in ("compose", "image", "load", "serve", "status", "targets")
             ),
         ],
         "batch": [
@@ -64,6 +65,20 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         ],
     },
 }
+VARIANTS["ci"] = {
+    "github": [".github/", "src/mlops/ci/github/", "tests/unit/forges/github.py",
+        "tests/unit/protection/github.py"],
+    "gitlab": [".gitlab/", ".gitlab-ci.yml", "src/mlops/ci/gitlab/", "tests/unit/forges/gitlab.py",
+        "tests/unit/protection/gitlab.py"],
+    "azure-devops": [
+        ".azuredevops/",
+        "azure-pipelines/",
+        "src/mlops/ci/azure_devops/",
+        "tests/unit/forges/azure_devops.py",
+        "tests/unit/protection/azure_devops.py",
+    ],
+}
+VARIANTS["oversight"] = {"regulated": ["docs/team/controls.yaml"]}
 BINARY = {".parquet"}
 
 
@@ -130,7 +145,8 @@ def rendered_through(tree: Path) -> list[str]:
     for name, path in trees.files(tree):
         if re.search(r'\.jinja|[{}"]', name):
             found.append(f"{name}: not a name")
-        text = "" if path.suffix in BINARY else read(path).replace("${{", "")
+        # GitHub's and Azure's own expressions are no braces of Jinja's.
+        text = "" if path.suffix in BINARY else re.sub(r"\$\{\{.*?\}\}", "", read(path))
         # Python's own doubled braces may stand in a file that never met Jinja.
         static = path.suffix == ".py" and (trees.template() / "template" / lying[name]).exists()
         if "{%" in text or (answer.search(text) if static else re.search(r"\{\{|\}\}", text)):
@@ -213,7 +229,7 @@ def sparse(root: Path) -> list[str]:
         text = read(root / "template" / name)
         control += sum("{%" in line for line in text.splitlines())
         depth = 0
-        for end in re.findall(r"\{%-? *(end)?(?:if|for|macro|block|filter|call|raw)\b", text):
+        for end in re.findall(r"\{%-? *(end)?(?:if|for|macro|block|filter|call)\b", text):
             depth += -1 if end else 1
             if depth > 1:
                 found.append(f"{name}: nested {depth} deep")

@@ -84,6 +84,7 @@ PLANTS: list[tuple[Check, str, str | bytes | None, str]] = [
     (rendered_through, "x.md", "{{ team }}\n", "x.md: braces are left"),
     (rendered_through, "x.md", "a }}\n", "x.md: braces are left"),
     (rendered_through, "x.yml", "a: ${{ b }}\nb: {% raw %}\n", "x.yml: braces are left"),
+    (rendered_through, "x.yml", "a: ${{ b }}\nb: {{ c }}\n", "x.yml: braces are left"),
     (rendered_through, "Makefile", "{% endif %}\n", "Makefile: braces are left"),
     (rendered_through, "src/mlops/cli.py", 'f"{{ team }}"\n', "cli.py: braces are left"),
     (rendered_through, "src/mlops/project.py", 'f"{{}}"\n', "project.py: braces are left"),

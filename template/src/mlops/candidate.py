@@ -20,6 +20,7 @@ from .settings import (
     Paths,
     edit_params,
     environment_name,
+    in_pipeline,
     load_gates,
     load_params,
     load_settings,
@@ -31,8 +32,17 @@ RECORD = "gates.json"
 CACHE = Path("models/registry")
 
 
-def reproduce(timeout: int | None = None) -> None:
-    """Run what has changed of the pipeline.
+class NoNewDataError(MlopsError):
+    """The source holds nothing newer than what the model was trained on."""
+
+
+def reproduce(timeout: int | None = None, until: str = "", anew: str = "") -> None:
+    """Run what has changed of the pipeline; on a CI platform, only what no other job has run.
+
+    Args:
+        timeout: seconds after which it is ended.
+        until: the last stage; all of them if empty.
+        anew: a stage that runs even if nothing has changed.
 
     Raises:
         MlopsError: with the exit code of the stage that failed, or 124 after ``timeout`` seconds.
@@ -40,14 +50,19 @@ def reproduce(timeout: int | None = None) -> None:
     load_settings()  # an unknown environment is refused before anything runs
     bring_parent(load_params(), Paths())
     pipeline.forget(Paths())
+    command = [sys.executable, "-m", "dvc", "repro"]
+    known = [*command, "--pull"] if in_pipeline() else command
+    calls = [[*known, *([until] if until else [])]]
+    if anew:
+        calls = [[*known, anew], [*command, "--force", "--single-item", anew], *calls]
     try:
-        command = [sys.executable, "-m", "dvc", "repro"]
-        done = subprocess.run(command, timeout=timeout, check=False)
+        codes = (subprocess.run(call, timeout=timeout, check=False).returncode for call in calls)
+        failed = any(codes)
     except subprocess.TimeoutExpired:
         raise PipelineError(
             f"The pipeline ran longer than {timeout} s and was ended.", 124
         ) from None
-    if done.returncode:
+    if failed:
         raise pipeline.failure(Paths()) or PipelineError("The pipeline stopped: DVC says why.", 1)
 
 
@@ -166,7 +181,7 @@ def following(last: str) -> str:
         return last
     new = available[available.index(present) + 1 :] if present in available else available
     if not new:
-        raise MlopsError(f"The source holds nothing after {present}: there is no new data.")
+        raise NoNewDataError(f"The source holds nothing after {present}: there is no new data.")
     return new[0]
 
 

@@ -18,6 +18,8 @@ from .lineage import git_state
 PYTEST = ["pytest", "--quiet"]
 PARALLEL = ["--numprocesses", "auto", "--maxprocesses", "4"]
 PACKAGE_ENVIRONMENT = ".venv/package"
+# Asks OSV (osv.dev) for each package of uv.lock; unless there is an answer, it fails.
+AUDIT = ["uv", "audit", "--locked", "--preview-features", "audit-command"]
 TIERS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["lint-imports", "--no-logo"]],
     "types": [["mypy"]],
@@ -32,8 +34,10 @@ TIERS: dict[str, list[list[str]]] = {
     "model": [[*PYTEST, "tests/model"]],
     "serving": [[*PYTEST, "tests/serving"]],
     "notebooks": [[*PYTEST, "tests/notebooks"]],
+    "security": [["python", "-m", "mlops.secret_scan"], AUDIT],
+    "system": [[*PYTEST, "-rs", "tests/system"]],
 }
-NAMED = {"serving"}  # starts servers: runs only if it is named
+NAMED = {"serving", "security", "system"}  # start servers or ask some: run only if they are named
 if "online" not in project.SERVING:
     del TIERS["serving"]
 
@@ -48,6 +52,9 @@ def check(tiers: list[str], console: Console) -> None:
             continue
         started = time.perf_counter()
         for command in commands:
+            if command is AUDIT and os.environ.get("MLOPS_OFFLINE"):
+                console.print("[yellow]security: packages are NOT audited: MLOPS_OFFLINE is set")
+                continue
             console.print(f"[dim]{name}:[/] {' '.join(command)}")
             environment = dict(os.environ)
             if name == "integration":

@@ -1,5 +1,6 @@
 """Where a model comes from: code, data, parameters, environment, compute, parent."""
 
+import getpass
 import hashlib
 import os
 import platform
@@ -135,6 +136,17 @@ def git(*arguments: str, root: Path = Path()) -> str:
     if done.returncode:
         raise MlopsError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.rstrip("\n")
+
+
+def who() -> str:
+    """Return who is at work: the CI platform's actor, or git's user, or the system's."""
+    for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        return git("config", "user.email")
+    except MlopsError:
+        return getpass.getuser()
 
 
 def git_state(root: Path = Path()) -> Git:

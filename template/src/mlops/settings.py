@@ -199,6 +199,7 @@ class Release(Strict):
     hold: float = Field(default=60.0, ge=0)  # seconds that each step lasts at least
     patience: float = Field(default=3600.0, gt=0)  # seconds after which it is given up
     min_samples: int = Field(default=500, ge=1)  # answers on which a check may pass
+    rehearsal: float = Field(default=0.0, ge=0)  # requests/s it sends itself: there are no callers
     limits: Limits = Limits()
 
     @field_validator("steps")
@@ -213,11 +214,14 @@ class Settings(BaseSettings):
     """What differs between environments; MLOPS_<KEY> and MLOPS_<KEY>__<KEY> win over the file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MLOPS_", env_nested_delimiter="__", extra="forbid"
+        env_prefix="MLOPS_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid"
     )
 
     tracking_uri: str = "sqlite:///mlflow.db"
+    remote: str = "storage"  # of .dvc/config: where `mlops data release` pushes
     protected: bool = True
+    approvals: int = Field(default=0, ge=0, le=6)  # people who must agree to a release
+    regulated: bool = False  # a validator and every control must agree, beside the gates
     kind: Literal["experimental", "retraining-baseline"] = "experimental"
     reason: Literal["manual", "schedule", "drift", "new-data"] = "manual"
     image: str = ""
@@ -256,7 +260,8 @@ class Paths:
         self.metrics = root / "reports/metrics.json"
         self.gates = root / "reports/gates.json"
         self.logs = root / "logs"
-        self.deployments = root / "deployments"
+        # A machine that releases from fresh checkouts keeps these elsewhere.
+        self.deployments = root / (os.environ.get("MLOPS_DEPLOYMENTS") or "deployments")
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -284,6 +289,11 @@ def load_gates(path: Path = Path("gates.yaml")) -> Gates:
 def environment_name() -> str:
     """Return the environment's name: MLOPS_ENV, or dev."""
     return os.environ.get("MLOPS_ENV", "dev")
+
+
+def in_pipeline() -> bool:
+    """Tell whether this runs on a CI platform: most set CI, Azure Pipelines sets TF_BUILD."""
+    return bool(os.environ.get("CI") or os.environ.get("TF_BUILD"))
 
 
 def load_settings(environment: str | None = None) -> Settings:

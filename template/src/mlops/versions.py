@@ -1,5 +1,6 @@
 """Registered versions: find, compare, make again, return to. And the data's versions."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,14 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from . import project
 from .candidate import fetch
 from .errors import MlopsError
-from .lineage import Lineage, git, git_state, sha256
+from .lineage import Lineage, data_versions, git, git_state, now, sha256, who
 from .pipeline.validate import validate
 from .registry import Version, open_registry
 from .registry.base import find
 from .scorer import SERVED
-from .settings import Paths, load_params, load_settings
+from .settings import Paths, Settings, load_params, load_settings
 from .tracking import flatten
 
 
@@ -107,6 +111,68 @@ def check_data(revision: str) -> None:
         command = ["get", ".", "data/raw", "--rev", revision, "--out", str(target), "--quiet"]
         dvc(command, Path(), [sys.executable], {})
         validate(load_params(), Paths(root))
+
+
+def release_data(environment: str, why: str = "") -> dict[str, Any]:
+    """Push this commit's data, if it is good, to the environment's remote; return the record.
+
+    The record is a line of deployments/<environment>/data.jsonl.
+
+    Raises:
+        DataError: a validator rejects the data: nothing is pushed.
+        MlopsError: dvc.lock is not committed, the remote is another environment's, or DVC fails.
+    """
+    remote = own_remote(environment)
+    if git("status", "--porcelain", "--", "dvc.lock"):
+        raise MlopsError("dvc.lock is not committed, and a release names a commit: commit it.")
+    data = data_versions(revision="HEAD")
+    check_data("HEAD")
+    record = {
+        "time": now(),
+        "who": who(),
+        "why": why,
+        "commit": git("rev-parse", "HEAD"),
+        "remote": remote,
+        "data": data,
+    }
+    ledger = Paths().deployments / environment / "data.jsonl"
+    targets = [f"data/{name}" for name in data]
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        with ledger.open("a", encoding="utf-8") as file:
+            dvc(["push", "--quiet", "--remote", remote, *targets], Path(), [sys.executable], {})
+            file.write(json.dumps(record) + "\n")
+    except OSError as error:
+        raise MlopsError(f"{ledger} cannot be written: {error.strerror}.") from error
+    return record
+
+
+def own_remote(environment: str) -> str:
+    """Return an environment's DVC remote; raise :class:`MlopsError` if it is not its own to write.
+
+    It is what its file says, whatever MLOPS_REMOTE does, and only the last environment's file may
+    name the last environment's.
+    """
+    last = project.ENVIRONMENTS[-1]
+    remote, theirs = _remote_of(environment), _remote_of(last)
+    if load_settings(environment).remote != remote:
+        raise MlopsError(
+            f"MLOPS_REMOTE names another remote than {remote!r}, which environments/"
+            f"{environment}.yaml does: unset it."
+        )
+    if environment != last and remote == theirs:
+        raise MlopsError(
+            f"{remote!r} is {last}'s remote: {environment} may not write it. Name another under "
+            f"remote: in environments/{environment}.yaml."
+        )
+    return remote
+
+
+def _remote_of(environment: str) -> str:
+    """Return the remote that an environment's file names."""
+    load_settings(environment)  # refuses an unknown environment, or a wrong file
+    given = yaml.safe_load(Path(f"environments/{environment}.yaml").read_text(encoding="utf-8"))
+    return str((given or {}).get("remote", Settings.model_fields["remote"].default))
 
 
 def dvc(

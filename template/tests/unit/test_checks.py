@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 from pathlib import Path
@@ -63,3 +64,30 @@ def test_quality_is_measured_and_held(
         with pytest.raises(MlopsError, match=refusal):
             checks.quality(Path("quality.json"))
     assert json.loads(Path("quality.json").read_text())["complexity"] == 2
+
+
+@pytest.mark.parametrize("tier", ["security", "system"])
+def test_what_asks_servers_runs_only_if_it_is_named(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tier in checks.TIERS
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "TIERS", {tier: [python("open('ran', 'w')")]})
+    checks.check([], QUIET)
+    assert not Path("ran").exists()
+    checks.check([tier], QUIET)
+    assert Path("ran").exists()
+
+
+def test_packages_are_audited_or_it_is_said_that_they_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unreachable = python("raise SystemExit(2)")
+    monkeypatch.setattr(checks, "AUDIT", unreachable)
+    monkeypatch.setattr(checks, "TIERS", {"security": [unreachable]})
+    with pytest.raises(MlopsError, match="security failed"):
+        checks.check(["security"], QUIET)
+    monkeypatch.setenv("MLOPS_OFFLINE", "1")
+    console = Console(record=True, quiet=False, file=io.StringIO())
+    checks.check(["security"], console)
+    assert "packages are NOT audited" in console.export_text()

@@ -121,3 +121,29 @@ def test_the_usual_is_drawn_from_what_training_saw(home: Path) -> None:
     assert {record["colour"] for record in drawn} == {"red", "blue"}
     assert all(isinstance(record["count"], int) for record in drawn)
     assert len({record["size"] for record in drawn}) == 50
+
+
+def test_callers_call_while_the_block_runs(
+    candidate: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def respond(number: int, head: str) -> bytes | None:
+        seen.append(head)
+        return answer(200, {"version": "1"})
+
+    async def work(url: str) -> Load:
+        port = int(url.split(":")[2].split("/")[0])
+        settings = Settings(serving=Serving(port=port, auth="off"))
+        monkeypatch.setattr(load, "load_settings", lambda environment: settings)
+        with load.callers("staging", 1000, candidate.model):
+            while len(seen) < 20:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        count = len(seen)
+        await asyncio.sleep(0.2)
+        assert len(seen) == count, "they go on after the block"
+        return Load()
+
+    served(respond, work)
+    assert len({head.split("x-caller: ")[1].split("\r\n")[0] for head in seen}) > 10

@@ -6,14 +6,16 @@ import resource
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mlops.errors import MlopsError
-from mlops.release import analysis, controller, smoke, strategies
+from mlops import project
+from mlops.errors import GateError, MlopsError
+from mlops.release import analysis, controller, deploy, smoke, strategies
 from mlops.release.analysis import Evidence, Verdict, judge
 from mlops.release.controller import Controller, Order, RolledBackError, order
 from mlops.release.journal import BusyError, Journal
@@ -531,6 +533,81 @@ def test_what_hinders_a_first_release_is_named(
     monkeypatch.setattr(prod.target, "route", lambda *of: pytest.fail("nothing runs"))
     with pytest.raises(MlopsError, match="Port 8080"):
         prod.release(order(1, environment.settings))
+
+
+# A pipeline's deployment -----------------------------------------------------------
+@pytest.fixture
+def deployed(environment: Controller, monkeypatch: pytest.MonkeyPatch) -> Controller:
+    """The environment as `mlops deploy` opens it; nobody is asked but the test's own."""
+    monkeypatch.setattr(deploy, "open_controller", lambda name, say: environment)
+    monkeypatch.setattr(environment, "verify", lambda: 4)
+    memory = environment.registry
+    memory.set_alias("challenger", 2)
+    return environment
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_deployment_ends_with_questions(deployed: Controller, number: int) -> None:
+    said: list[str] = []
+    for _ in range(2):  # again: nothing to do
+        deploy.deploy("dev", number, "by a pipeline", said.append)
+        assert serving(deployed) == ("100/0", 2, 2)
+    assert [one.why for one in deployed.journal.deployments()] == ["by a pipeline"]
+    assert said[-2:] == [
+        "dev: version 2 is the champion already.",
+        "dev answers as its champion does: 4 requests.",
+    ]
+
+
+@pytest.mark.parametrize(("there", "told"), [(1, "champion is version 1, not 2"), (0, "is none")])
+def test_no_environment_is_skipped(
+    deployed: Controller, monkeypatch: pytest.MonkeyPatch, there: int, told: str
+) -> None:
+    monkeypatch.setattr(deploy, "open_registry", lambda settings: deployed.registry)
+    monkeypatch.setattr(project, "ENVIRONMENTS", ["dev", "staging", "prod"])
+    monkeypatch.setattr(deploy, "load_settings", lambda name: deployed.settings)
+    deployed.registry.names["champion-staging"] = there
+    with pytest.raises(MlopsError, match=f"prod takes what has proved itself in staging.*{told}"):
+        deploy.deploy("prod", 2, "", print)
+    assert serving(deployed) == ("100/0", 1, 1)
+    deployed.registry.names["champion-staging"] = 2
+    deploy.deploy("prod", 2, "", print)
+    assert serving(deployed) == ("100/0", 2, 2)
+
+
+def test_a_service_that_answers_wrongly_afterwards_goes_back(
+    deployed: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong() -> int:
+        raise smoke.SmokeError("smoke.valid: predicted 1, the model itself says 2.")
+
+    monkeypatch.setattr(deployed, "verify", wrong)
+    with pytest.raises(RolledBackError, match=r"The release is undone\. smoke\.valid"):
+        deploy.deploy("dev", 2, "", print)
+    assert serving(deployed) == ("100/0", 1, 1)
+    assert deployed.journal.deployments()[-1].why.startswith("live checks: smoke.valid")
+
+
+def test_an_environment_trains_its_own_and_its_gates_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    record = SimpleNamespace(checks=[SimpleNamespace(passed=True)])
+    monkeypatch.setattr(
+        deploy,
+        "candidate",
+        SimpleNamespace(
+            reproduce=lambda anew: done.append(f"trained {anew}"),
+            judge=lambda paths: record,
+            register=lambda paths: done.append("registered"),
+        ),
+    )
+    deploy.train()
+    assert done == ["trained train", "registered"]
+    record.checks.append(SimpleNamespace(passed=False))
+    with pytest.raises(GateError, match="The challenger is refused"):
+        deploy.train()
+    assert done[2:] == ["trained train"], "what was refused is not registered"
 
 
 # Smoke ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def settings(home: Path) -> Settings:
 
 def test_a_run_keeps_what_it_is_told(settings: Settings, home: Path) -> None:
     with Tracker.start("train", settings, {"model": {"depth": 3}, "long": "x" * 900},
-                       {"git.commit": "abcdef123456"}) as run:  # fmt: skip
+                       {"git.commit": "abcdef12"}) as run:  # fmt: skip
         run.metrics({"model": {"loss": 0.5}})
         run.curve("curve.valid", [3.0, 2.0, 1.0])
         run.files(home / "params.yaml", "config")

@@ -1,4 +1,5 @@
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlops import versions
-from mlops.errors import MlopsError
+from mlops.errors import DataError, MlopsError
 from mlops.lineage import Lineage, git
 
 
@@ -73,3 +74,72 @@ def test_no_switch_over_uncommitted_changes(two: Any) -> None:
     Path("params.yaml").write_text("seed: 8")
     with pytest.raises(MlopsError, match="commit them first"):
         versions.switch(1)
+
+
+@pytest.fixture
+def pushed(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What DVC is asked; prod has a remote of its own, and the data is good."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(versions, "dvc", lambda arguments, *_, **__: asked.append(arguments))
+    monkeypatch.setattr(versions, "check_data", lambda revision: None)
+    for name, remote in {"dev": "storage", "prod": "production"}.items():
+        path = Path(f"environments/{name}.yaml")
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("remote:")]
+        path.write_text("\n".join([*lines, f"remote: {remote}\n"]))
+    return asked
+
+
+def test_data_goes_to_the_environments_own_remote_and_into_its_ledger(
+    pushed: list[list[str]],
+) -> None:
+    for why in ("first", "second"):
+        versions.release_data("prod", why)
+    push = ["push", "--quiet", "--remote", "production", "data/raw", "data/prepared"]
+    assert pushed == [push, push]
+    lines = Path("deployments/prod/data.jsonl").read_text().splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["why"], second["why"]) == ("first", "second")
+    assert first["data"] == {"raw": "11aa.dir", "prepared": "22bb.dir"}
+    assert (first["who"], first["commit"]) == ("tests@example.com", git("rev-parse", "HEAD"))
+
+
+def test_data_that_is_bad_or_not_committed_is_not_pushed(
+    pushed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reject(revision: str) -> None:
+        raise DataError("values: hour")
+
+    monkeypatch.setattr(versions, "check_data", reject)
+    with pytest.raises(DataError, match="values: hour"):
+        versions.release_data("prod")
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    with pytest.raises(MlopsError, match=r"dvc\.lock is not committed"):
+        versions.release_data("prod")
+    assert pushed == []
+    assert not Path("deployments/prod/data.jsonl").exists()
+
+
+def test_dev_cannot_be_made_to_write_prods_remote(
+    pushed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_REMOTE", "production")
+    with pytest.raises(MlopsError, match="MLOPS_REMOTE names another remote than 'storage'"):
+        versions.release_data("dev")
+    monkeypatch.delenv("MLOPS_REMOTE")
+    path = Path("environments/dev.yaml")
+    path.write_text(path.read_text().replace("remote: storage", "remote: production"))
+    with pytest.raises(MlopsError, match="'production' is prod's remote: dev may not write it"):
+        versions.release_data("dev")
+    assert pushed == []
+
+
+def test_a_failed_push_is_not_in_the_ledger(
+    pushed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MlopsError("dvc push: remote is down")
+
+    monkeypatch.setattr(versions, "dvc", fail)
+    with pytest.raises(MlopsError, match="remote is down"):
+        versions.release_data("prod")
+    assert Path("deployments/prod/data.jsonl").read_text() == ""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from .. import project
 from ..errors import MlopsError
-from . import data, model, pipeline, release
+from . import ci, data, model, pipeline, release
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ for way in project.SERVING:
     app.add_typer(import_module(f".{way}", __name__).app)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(ci.app, name="ci")
 
 
 def main() -> None:
@@ -44,5 +46,7 @@ def main() -> None:
     try:
         app()
     except MlopsError as error:
-        Console(stderr=True).print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        Console(stderr=True).print(
+            f"[red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False
+        )
         sys.exit(error.exit_code)

@@ -8,6 +8,7 @@ import typer
 
 from ..settings import Paths
 from .base import console, table
+from .release import Environment, Why, enter
 
 app = typer.Typer(no_args_is_help=True, help="Data versions: check, profile, compare.")
 
@@ -54,3 +55,14 @@ def data_list() -> None:
         | data_versions(revision=line.split(" ", 1)[0])
         for line in git("log", "--format=%h %cs %s", "--", "dvc.lock").splitlines()
     )
+
+
+@app.command("release")
+def data_release(environment: Environment = "dev", why: Why = "") -> None:
+    """Push this commit's data, once it is known to be good, to the environment's own remote."""
+    from .. import versions
+
+    enter(environment)
+    record = versions.release_data(environment, why)
+    console.print(f"{record['remote']} of {environment} has the data of {record['commit'][:10]}")
+    table({"data": name, "version": version} for name, version in record["data"].items())

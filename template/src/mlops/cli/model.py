@@ -130,6 +130,7 @@ def model_tag(
     note: Annotated[str, typer.Option(help="What the tag says")] = "yes",
 ) -> None:
     """Tag a version; deploy-trigger asks for its release (`mlops release --tagged`)."""
+    from ..lineage import who
     from ..registry import open_registry
     from ..registry.base import TAGS, find
 
@@ -137,7 +138,7 @@ def model_tag(
         raise MlopsError(f"There is no tag {tag!r}: there are {', '.join(TAGS)}.")
     registry = open_registry(load_settings())
     find(registry, number)
-    registry.annotate(number, {f"tag.{tag}": note})
+    registry.annotate(number, {f"tag.{tag}": note, f"tag.{tag}.by": who()})
     console.print(f"Version {number} is tagged {tag}.")
 
 

@@ -1,9 +1,11 @@
 """The model online, on this machine."""
 
+import contextlib
 from typing import Annotated
 
 import typer
 
+from ..errors import MlopsError
 from ..settings import Paths, load_settings
 from .base import console
 from .release import Environment, enter
@@ -72,6 +74,37 @@ def explain(request_id: str, environment: Environment = "dev") -> None:
 
     enter(environment)
     console.print_json(data=explain.by_request(request_id).model_dump())
+
+
+@app.command()
+def image(
+    number: Annotated[
+        int, typer.Argument(envvar="VERSION", help="A version; else the champion")
+    ] = 0,
+    repository: Annotated[str, typer.Option("--image", envvar="IMAGE", help="Pushed there")] = "",
+    environment: Environment = "dev",
+) -> None:
+    """Build the image of a version, and push it if there is a repository for it."""
+    from .. import candidate, image
+    from ..ci import open_forge
+
+    enter(environment)
+    number, run = number or candidate.champion_number(), ""
+    with contextlib.suppress(MlopsError):  # outside a pipeline there is none
+        run = open_forge().run_url()
+    made = image.build(number, repository, run)
+    text = made if repository else f"{made}: on this machine only, as IMAGE is not set"
+    console.print(text, soft_wrap=True)
+
+
+@app.command()
+def sign(
+    key: Annotated[str, typer.Option(envvar="COSIGN_KEY", help="Else the job's own identity")] = "",
+) -> None:
+    """Sign the pushed image, and attest its SBOM and provenance, by cosign."""
+    from .. import image
+
+    console.print(image.sign(key), soft_wrap=True)
 
 
 @app.command()

@@ -48,12 +48,13 @@ def quality() -> None:
 def pipeline(
     sample: Annotated[float, typer.Option(help="Share of the records: a look in seconds.")] = 1.0,
     timeout: Annotated[int, typer.Option(help="Seconds after which it is ended.")] = 6 * 3600,
+    until: Annotated[str, typer.Option(help="The last stage to run; else all.")] = "",
 ) -> None:
     """Run what has changed of ingest, validate, prepare, train and evaluate."""
     from .. import candidate
 
     if sample == 1:
-        candidate.reproduce(timeout)
+        candidate.reproduce(timeout, until=until)
     else:
         folder = candidate.sample(sample)
         console.print((folder / "reports/metrics.json").read_text())
@@ -98,7 +99,9 @@ def refine() -> None:
 
 @app.command()
 def tune(
-    trials: Annotated[int, typer.Option(help="Trials in all; else params.yaml's.")] = 0,
+    trials: Annotated[
+        int, typer.Option(envvar="TRIALS", help="Trials in all; else params.yaml's.")
+    ] = 0,
     apply: Annotated[bool, typer.Option(help="Write the best into params.yaml.")] = False,
 ) -> None:
     """Search hyperparameters; run it again to go on."""

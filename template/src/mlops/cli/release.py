@@ -1,18 +1,20 @@
 """Releases, and what stands in each environment."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from .. import project
-from ..settings import CHANGE, STRATEGY, Paths, load_settings
+from ..settings import CHANGE, STRATEGY, Paths, in_pipeline, load_settings
 from .base import Number, console, table
 
 app = typer.Typer()
 
 Environment = Annotated[str, typer.Option("--env", envvar="MLOPS_ENV", help="Environment")]
-Why = Annotated[str, typer.Option(help="For the ledger")]
+Why = Annotated[str, typer.Option(envvar="WHY", help="For the ledger")]
 Strategy = Annotated[STRATEGY | None, typer.Option(help="Another than the environment's")]
 Change = Annotated[CHANGE | None, typer.Option(help="Its kind, which chooses the strategy")]
 
@@ -53,7 +55,8 @@ def roll_forward(number: Number, environment: Environment = "dev", why: Why = "h
 
     enter(environment)
     at_work = controller.open_controller(environment, console.print)
-    at_work.release(controller.order(number, at_work.settings, "blue-green", why))
+    with shared():
+        at_work.release(controller.order(number, at_work.settings, "blue-green", why))
 
 
 @app.command()
@@ -62,7 +65,8 @@ def rollback(environment: Environment = "dev", why: Why = "") -> None:
     from ..release import controller
 
     enter(environment)
-    controller.open_controller(environment, console.print).rollback(why)
+    with shared():
+        controller.open_controller(environment, console.print).rollback(why)
 
 
 @app.command()
@@ -83,6 +87,25 @@ def cd(
             continue
         console.print(f"[bold]{environment}[/]")
         at_work.release(controller.order(number, at_work.settings, None, why))
+
+
+@app.command()
+def deploy(
+    number: Annotated[int, typer.Argument(help="A version; else the challenger")] = 0,
+    environment: Environment = "dev",
+    why: Why = "",
+) -> None:
+    """Bring a version into an environment as a pipeline does, and back if it answers wrongly.
+
+    With deploy-code the environment trains this commit itself, and releases what it made.
+    """
+    from ..release import deploy
+
+    enter(environment)
+    with shared():
+        if project.PROMOTION == "deploy-code":
+            number = deploy.train().number
+        deploy.deploy(environment, number, why, console.print)
 
 
 @app.command()
@@ -108,6 +131,18 @@ def deployments(environment: Environment = "dev") -> None:
         }
         for one in Journal(Paths().deployments / environment).deployments()
     )
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Share a registry that is in git, whatever becomes of the release: a job's clone is lost."""
+    try:
+        yield
+    finally:
+        if project.REGISTRY == "gto" and in_pipeline():
+            from ..ci import open_forge, steps
+
+            steps.share_registry(open_forge())
 
 
 def enter(environment: str) -> None:

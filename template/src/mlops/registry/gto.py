@@ -1,8 +1,8 @@
 """The registry in git itself: GTO's annotated tags. No server, and history is the audit log.
 
 ``name@v3.0.0`` is version 3, ``name#champion-dev#4`` the fourth assignment of an alias. The files
-are DVC's, at the tagged commit; facts added later are git notes on the tag. Share them with
-``git push --tags`` and ``git push origin refs/notes/registry``.
+are DVC's, at the tagged commit; facts added later are git notes on the tag. A clone brings tags and
+no notes, so the notes have a tag too; ``git push --tags --force`` shares it all.
 """
 
 import json
@@ -22,6 +22,7 @@ from ..settings import Settings
 from .base import Registry, Version
 
 NOTES = "refs/notes/registry"
+KEPT = "registry-notes"  # the tag of the notes
 RECORD = "gates.json"
 
 
@@ -87,6 +88,7 @@ class GtoRegistry:
         """Keep the facts as a git note on the version's tag."""
         merged = json.dumps({**self._notes(number), **tags}, sort_keys=True)
         git("notes", f"--ref={NOTES}", "add", "--force", "--message", merged, self._object(number))
+        git("tag", "--force", KEPT, NOTES)
 
     def _version(self, number: int, aliases: dict[str, int]) -> Version:
         tag = self._tag(number)
@@ -142,4 +144,6 @@ class GtoRegistry:
 
 def open_registry(settings: Settings) -> Registry:
     """Return the registry of this repository; the environment makes no difference to it."""
+    if git("tag", "--list", KEPT) and not git("for-each-ref", NOTES):
+        git("update-ref", NOTES, f"refs/tags/{KEPT}")
     return GtoRegistry()

@@ -5,8 +5,6 @@ command, from the journal: the step it was in begins anew, a promotion or a roll
 is finished. Until then the target's lease has brought all traffic back to the champion.
 """
 
-import getpass
-import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -18,13 +16,13 @@ from ..candidate import CHALLENGER as CHALLENGER_ALIAS
 from ..candidate import fetch, verify_version
 from ..contract import Contract, breaking
 from ..errors import MlopsError
-from ..lineage import git
+from ..lineage import who
 from ..registry import Registry, Version, open_registry
 from ..registry.base import TRIGGER, find
 from ..registry.base import champion as champion_alias
 from ..registry.base import promote as name_champion
 from ..settings import STRATEGY, Paths, Settings, load_gates, load_settings
-from . import strategies
+from . import controls, strategies
 from .analysis import Evidence, Verdict, judge
 from .journal import BusyError, Deployment, Entry, Journal, unwritable
 from .smoke import SmokeError, smoke
@@ -212,6 +210,8 @@ class Controller:
         if current and current.number == order.version:
             raise MlopsError(f"Version {order.version} is {self.environment}'s champion already.")
         record = verify_version(order.version) if verify else None
+        if verify and self.settings.regulated:
+            controls.refuse(version)
         if current and verify:
             compatible(fetch(current.number), fetch(order.version))
         slots = self._slots(current)
@@ -406,17 +406,6 @@ def compatible(before: Path, after: Path) -> None:
             f"contract.breaking: {len(found)}, allowed is at most {allowed} (gates.yaml): "
             f"{'; '.join(found)}."
         )
-
-
-def who() -> str:
-    """Return who releases: the CI platform's actor, or git's user, or the system's."""
-    for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR"):
-        if os.environ.get(name):
-            return os.environ[name]
-    try:
-        return git("config", "user.email")
-    except MlopsError:
-        return getpass.getuser()
 
 
 def operator(why: str) -> Verdict:

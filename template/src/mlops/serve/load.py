@@ -1,26 +1,30 @@
 """A bounded load of a service, and whether it keeps to its budgets: ``mlops bench``."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..contract import Contract, Field
 from ..errors import MlopsError
-from ..settings import Settings, load_settings
+from ..settings import Paths, Settings, load_settings
 
 FAILED = 0  # the status of a request that got no answer
 TIMEOUT = 30.0  # seconds for one answer
 PROGRESS_SECONDS = 5.0
 BENCH_SECONDS, BENCH_CONNECTIONS = 10.0, 16
 BODIES = 500  # different requests
+CALLERS = 1000  # of a rehearsal
 
 
 class BenchError(MlopsError):
@@ -200,19 +204,55 @@ def bench(environment: str, seconds: float = BENCH_SECONDS) -> Load:
     Raises:
         BenchError: naming the budget that was missed.
     """
-    from ..settings import Paths
-    from .auth import api_keys
-
     settings = load_settings(environment)
-    serving = settings.serving
-    headers = {"x-api-key": api_keys(settings)[0]} if serving.auth == "api-key" else {}
-    contract = Contract.read(Paths().model)
-    bodies = [json.dumps({"records": [record]}).encode() for record in usual(contract, BODIES)]
-    url = f"http://{serving.host}:{serving.port}/predict"
+    url, bodies, headers = _requests(settings, Paths().model)
     work = run(url, bodies, seconds=seconds, headers=headers, say=_progress)
     load = asyncio.run(work)
     judge(load, settings)
     return load
+
+
+@contextlib.contextmanager
+def callers(environment: str, rate: float, model: Path) -> Iterator[None]:
+    """Be an environment's callers while the block runs.
+
+    Args:
+        environment: its name.
+        rate: requests a second.
+        model: folder of a model whose contract says what is asked.
+    """
+    settings = load_settings(environment)
+    url, bodies, headers = _requests(settings, model)
+    names = [f"rehearsal-{number}" for number in range(CALLERS)]
+    loop = asyncio.new_event_loop()
+    work = run(
+        url, bodies, seconds=settings.release.patience, rate=rate, headers=headers, callers=names
+    )
+    task = loop.create_task(work)
+
+    def send() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()
+
+
+def _requests(settings: Settings, model: Path) -> tuple[str, list[bytes], dict[str, str]]:
+    """Return where a service is asked, the bodies that it understands, and the headers."""
+    from .auth import api_keys
+
+    serving = settings.serving
+    headers = {"x-api-key": api_keys(settings)[0]} if serving.auth == "api-key" else {}
+    records = usual(Contract.read(model), BODIES)
+    bodies = [json.dumps({"records": [record]}).encode() for record in records]
+    return f"http://{serving.host}:{serving.port}/predict", bodies, headers
 
 
 def usual(contract: Contract, number: int) -> list[dict[str, Any]]:

@@ -1,0 +1,86 @@
+"""What a pipeline does in an environment: train there if so asked, release, ask, and go back."""
+
+import contextlib
+from collections.abc import Iterator
+
+from .. import candidate, project
+from ..errors import GateError, MlopsError
+from ..registry import Version, open_registry
+from ..registry.base import champion
+from ..settings import Paths, Settings, load_settings
+from .controller import Controller, RolledBackError, Say, open_controller, order
+from .smoke import SmokeError
+
+
+def train() -> Version:
+    """Train this commit in this environment, and register what its gates accept.
+
+    Raises:
+        GateError: they refuse it.
+    """
+    candidate.reproduce(anew="train")
+    failed = [str(check) for check in candidate.judge(Paths()).checks if not check.passed]
+    if failed:
+        raise GateError("The challenger is refused:\n  " + "\n  ".join(failed))
+    return candidate.register(Paths())
+
+
+def deploy(environment: str, number: int, why: str, say: Say) -> None:
+    """Release a version (0: the challenger), then ask the service; go back if it answers wrongly.
+
+    A version that is the champion already is only asked: the command can be repeated.
+
+    Raises:
+        MlopsError: it is not the champion of the environment before.
+        RolledBackError: a check refused it on the way, or the service answered otherwise after.
+    """
+    at_work = open_controller(environment, say)
+    number = number or at_work.next_version()
+    _in_turn(environment, number)
+    current = at_work.champion()
+    if current and current.number == number and not at_work.journal.pending():
+        say(f"{environment}: version {number} is the champion already.")
+        if "online" in project.SERVING:
+            at_work.stand()
+    else:
+        with _callers(environment, at_work.settings, number):
+            at_work.release(order(number, at_work.settings, None, why))
+    if "online" in project.SERVING:
+        _ask(at_work, say)
+
+
+def _in_turn(environment: str, number: int) -> None:
+    """Refuse a version that has not come through the environment before this one.
+
+    It may have done so long ago, waiting for an approval, and been overtaken by a newer one.
+    """
+    before = project.ENVIRONMENTS[: project.ENVIRONMENTS.index(environment)][-1:]
+    if not before or project.PROMOTION == "deploy-code":  # whose versions are each one's own
+        return
+    there = open_registry(load_settings(before[0])).alias(champion(before[0]))
+    if there is None or there.number != number:
+        raise MlopsError(
+            f"{environment} takes what has proved itself in {before[0]}, whose champion is "
+            f"{f'version {there.number}' if there else 'none'}, not {number}. A hot fix: "
+            "`make roll-forward`."
+        )
+
+
+def _ask(at_work: Controller, say: Say) -> None:
+    try:
+        say(f"{at_work.environment} answers as its champion does: {at_work.verify()} requests.")
+    except SmokeError as error:
+        at_work.rollback(f"live checks: {error}")
+        raise RolledBackError(f"The release is undone. {error}") from error
+
+
+@contextlib.contextmanager
+def _callers(environment: str, settings: Settings, number: int) -> Iterator[None]:
+    """Send requests meanwhile, where the environment has no callers of its own."""
+    if "online" not in project.SERVING or not settings.release.rehearsal:
+        yield
+        return
+    from ..serve import load
+
+    with load.callers(environment, settings.release.rehearsal, candidate.fetch(number)):
+        yield
