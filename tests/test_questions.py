@@ -80,6 +80,7 @@ def test_reserved_name_is_refused_however_it_came(text: str, tmp_path: Path) -> 
         ("registry", "foo", "'foo' is not in ['mlflow', "),
         ("environments", [], "[] is not enough: dev and prod are needed, such as [dev, "),
         ("environments", ["dev"], '["dev"] is not enough: dev and prod are needed, such as'),
+        ("environments", ["prod", "dev"], '["prod", "dev"] is not in the order of releases'),
         ("environments", ["prod"], '["prod"] is not enough: dev and prod are needed, such as'),
         ("environments", ["dev", "prod", "moon"], "'moon' is not in ['dev', "),
         ("reserved_names", "", "reserved_names is fixed: leave it out"),

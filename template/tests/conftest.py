@@ -15,6 +15,8 @@ from mlops import pipeline, project, tracking
 from mlops.settings import Params, Paths, Settings, load_params
 
 ROOT = Path(__file__).parents[1]
+# Variables of ours, and of the platforms on which these tests may run.
+OWN = ("BUILD_", "CI", "GITHUB_", "GITLAB_", "MLOPS_", "SYSTEM_", "TF_BUILD", "VERSION", "WHY")
 COPIED = [".gitignore", "environments", "docs/team", "params.yaml", "gates.yaml", "uv.lock"]
 DVC_LOCK = """schema: '2.0'
 stages:
@@ -27,7 +29,7 @@ stages:
 def _clean_environment() -> Iterator[None]:
     """Keep the shell's and CI's own settings out, so that no test reaches a real server."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("MLOPS_")]:
+        for name in [name for name in os.environ if name.startswith(OWN)]:
             patch.delenv(name)
         yield
 

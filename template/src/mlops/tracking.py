@@ -106,6 +106,11 @@ def home() -> Path:
     return Path(str(Path.cwd()).split("/.dvc/tmp/exps/")[0])
 
 
+def artifacts(uri: str) -> Path:
+    """Return where runs keep their files: beside the SQLite file, so that who sees it sees both."""
+    return (home() / uri.removeprefix(FILE)).parent / ARTIFACTS
+
+
 def experiment(opened: MlflowClient, name: str = project.NAME) -> str:
     """Return the experiment's id; make it, if it is new and its name follows the convention."""
     found = opened.get_experiment_by_name(name)
@@ -117,7 +122,7 @@ def experiment(opened: MlflowClient, name: str = project.NAME) -> str:
             "hyphens, starting with a letter."
         )
     local = opened.tracking_uri.startswith(FILE)
-    folder = (home() / ARTIFACTS).as_uri() if local else None
+    folder = artifacts(opened.tracking_uri).as_uri() if local else None
     return str(opened.create_experiment(name, artifact_location=folder))
 
 

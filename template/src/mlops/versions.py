@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,11 @@ def check_data(revision: str) -> None:
         validate(load_params(), Paths(root))
 
 
-def release_data(environment: str, why: str = "") -> dict[str, Any]:
-    """Push this commit's data, if it is good, to the environment's remote; return the record.
+def release_data(environment: str, number: int = 0, why: str = "") -> dict[str, Any]:
+    """Push the data of a version (0: of this commit), if it is good, to the environment's remote.
+
+    Returns:
+        The record.
 
     The record is a line of deployments/<environment>/data.jsonl.
 
@@ -123,15 +127,16 @@ def release_data(environment: str, why: str = "") -> dict[str, Any]:
         MlopsError: dvc.lock is not committed, the remote is another environment's, or DVC fails.
     """
     remote = own_remote(environment)
-    if git("status", "--porcelain", "--", "dvc.lock"):
+    commit = version(number).commit if number else git("rev-parse", "HEAD")
+    if not number and git("status", "--porcelain", "--", "dvc.lock"):
         raise MlopsError("dvc.lock is not committed, and a release names a commit: commit it.")
-    data = data_versions(revision="HEAD")
-    check_data("HEAD")
+    data = data_versions(revision=commit)
+    check_data(commit)
     record = {
         "time": now(),
         "who": who(),
         "why": why,
-        "commit": git("rev-parse", "HEAD"),
+        "commit": commit,
         "remote": remote,
         "data": data,
     }
@@ -139,8 +144,9 @@ def release_data(environment: str, why: str = "") -> dict[str, Any]:
     targets = [f"data/{name}" for name in data]
     try:
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        with ledger.open("a", encoding="utf-8") as file:
-            dvc(["push", "--quiet", "--remote", remote, *targets], Path(), [sys.executable], {})
+        with ledger.open("a", encoding="utf-8") as file, worktree(commit) as folder:
+            dvc(["fetch", "--quiet", *targets], folder, [sys.executable], {})
+            dvc(["push", "--quiet", "--remote", remote, *targets], folder, [sys.executable], {})
             file.write(json.dumps(record) + "\n")
     except OSError as error:
         raise MlopsError(f"{ledger} cannot be written: {error.strerror}.") from error
@@ -194,15 +200,26 @@ def dvc(
         raise MlopsError(f"dvc {' '.join(arguments)}: {done.stderr.strip()[-800:]}")
 
 
+def _remotes() -> str:
+    """Return this repository's DVC remotes as they are written elsewhere: by absolute paths."""
+    config = ConfigParser(interpolation=None)
+    config.read(".dvc/config", encoding="utf-8")
+    urls = {name: config[name]["url"] for name in config.sections() if "url" in config[name]}
+    return "".join(
+        f"[{name}]\n    url = {url if '://' in url else (Path('.dvc') / url).resolve()}\n"
+        for name, url in urls.items()
+    )
+
+
 @contextmanager
 def worktree(commit: str) -> Iterator[Path]:
-    """Give a git worktree of a commit that shares this repository's DVC cache; remove it after."""
+    """Give a git worktree of a commit that shares this repository's DVC cache and remotes."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "worktree"
         git("worktree", "add", "--quiet", "--detach", str(folder), commit)
         try:
             cache = Path(".dvc/cache").resolve()
-            (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+            (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n{_remotes()}")
             yield folder
         finally:
             git("worktree", "remove", "--force", str(folder))

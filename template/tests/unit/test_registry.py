@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mlops import project
+from mlops import project, tracking
 from mlops.errors import MlopsError
 from mlops.lineage import git
 from mlops.registry import Registry, Version, base, open_registry
@@ -97,3 +97,21 @@ def test_exactly_one_champion_an_environment(
     assert [v.number for v in base.released(registry, "dev", 1)] == [2, 1]
     assert [v.number for v in base.released(registry, "prod", 9)] == [1]
     assert base.released(registry, "staging", 9) == []
+
+
+@pytest.mark.skipif(project.REGISTRY != "mlflow", reason="the registry is in git")
+def test_who_sees_the_file_sees_the_models(
+    home: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, later = home.parent / "shared", home.parent / "later"
+    for folder in (shared, later):
+        folder.mkdir()
+    shutil.copy(store, shared / "mlflow.db")
+    monkeypatch.setenv("MLOPS_TRACKING_URI", f"sqlite:///{shared}/mlflow.db")
+    settings = load_settings()
+    run = tracking.Tracker.start("train", settings, {}, {}).run_id
+    facts = {"run": run, "digest": digest(1), "commit": "c", "metric.loss": 0.5}
+    open_registry(settings).register(home / "models/candidate", facts)
+    shutil.rmtree(home)  # as a job's folder is gone after it
+    monkeypatch.chdir(later)
+    assert (open_registry(settings).get(1, later / "got") / "model.onnx").is_file()

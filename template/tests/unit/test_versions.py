@@ -2,6 +2,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,6 +83,7 @@ def pushed(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     asked: list[list[str]] = []
     monkeypatch.setattr(versions, "dvc", lambda arguments, *_, **__: asked.append(arguments))
     monkeypatch.setattr(versions, "check_data", lambda revision: None)
+    monkeypatch.setattr(versions, "worktree", lambda commit: nullcontext(Path(commit)))
     for name, remote in {"dev": "storage", "prod": "production"}.items():
         path = Path(f"environments/{name}.yaml")
         lines = [line for line in path.read_text().splitlines() if not line.startswith("remote:")]
@@ -93,14 +95,38 @@ def test_data_goes_to_the_environments_own_remote_and_into_its_ledger(
     pushed: list[list[str]],
 ) -> None:
     for why in ("first", "second"):
-        versions.release_data("prod", why)
+        versions.release_data("prod", why=why)
+    fetch = ["fetch", "--quiet", "data/raw", "data/prepared"]
     push = ["push", "--quiet", "--remote", "production", "data/raw", "data/prepared"]
-    assert pushed == [push, push]
+    assert pushed == [fetch, push, fetch, push]
     lines = Path("deployments/prod/data.jsonl").read_text().splitlines()
     first, second = map(json.loads, lines)
     assert (first["why"], second["why"]) == ("first", "second")
     assert first["data"] == {"raw": "11aa.dir", "prepared": "22bb.dir"}
     assert (first["who"], first["commit"]) == ("tests@example.com", git("rev-parse", "HEAD"))
+
+
+def test_a_versions_data_is_that_of_its_commit(
+    pushed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = git("rev-parse", "HEAD")
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    git("commit", "--quiet", "--all", "--no-verify", "--message", "other data")
+    monkeypatch.setattr(versions, "version", lambda number: SimpleNamespace(commit=trained))
+    record = versions.release_data("prod", 1)
+    assert (record["commit"], record["data"]["raw"]) == (trained, "11aa.dir")
+    assert versions.release_data("prod")["data"] == {}
+
+
+def test_remotes_are_found_from_anywhere(home: Path) -> None:
+    (home / ".dvc").mkdir()
+    (home / ".dvc/config").write_text(
+        "[core]\n    remote = a\n['remote \"a\"']\n    # beside\n    url = ../../a\n"
+        "['remote \"b\"']\n    url = s3://b/c\n"
+    )
+    assert versions._remotes() == (
+        f"['remote \"a\"']\n    url = {home.parent / 'a'}\n['remote \"b\"']\n    url = s3://b/c\n"
+    )
 
 
 def test_data_that_is_bad_or_not_committed_is_not_pushed(

@@ -100,12 +100,14 @@ def _qualities(paths: Paths) -> str:
     quality, data = _read(paths.reports / "quality.json"), _read(paths.validation)
     measured = ", ".join(f"{key} {value}" for key, value in quality.items())
     passed = [check["passed"] for check in _read(paths.gates)["checks"]]
-    skews = {name: skew for period in data["skew"].values() for name, skew in period.items()}
+    skews = {
+        name: skew for period in data.get("skew", {}).values() for name, skew in period.items()
+    }
     most = max(skews, key=lambda name: skews[name], default="")
     return " · ".join([
         f"**Code**: {measured or 'lint, types and tests passed'}",
         f"**Model**: {sum(passed)} of {len(passed)} gates passed",
-        f"**Data**: {sum(data['rows'].values()):,} rows valid"
+        f"**Data**: {sum(data.get('rows', {}).values()):,} rows valid"
         + (f", largest skew {skews[most]:.2g} ({most})" if most else ""),
     ])  # fmt: skip
 

@@ -58,11 +58,17 @@ def data_list() -> None:
 
 
 @app.command("release")
-def data_release(environment: Environment = "dev", why: Why = "") -> None:
-    """Push this commit's data, once it is known to be good, to the environment's own remote."""
+def data_release(
+    number: Annotated[
+        int, typer.Argument(envvar="VERSION", help="Whose data; else this commit's")
+    ] = 0,
+    environment: Environment = "dev",
+    why: Why = "",
+) -> None:
+    """Push data, once it is known to be good, to the environment's own remote."""
     from .. import versions
 
     enter(environment)
-    record = versions.release_data(environment, why)
+    record = versions.release_data(environment, number, why)
     console.print(f"{record['remote']} of {environment} has the data of {record['commit'][:10]}")
     table({"data": name, "version": version} for name, version in record["data"].items())

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from .. import project
 from ..errors import MlopsError
 from ..settings import Settings
-from ..tracking import ARTIFACTS, Tracker, client, home
+from ..tracking import Tracker, artifacts, client
 from .base import Registry, Version
 
 FOLDER = "model"
@@ -49,7 +49,7 @@ class MlflowRegistry:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         run, path = source.removeprefix("runs:/").split("/", 1)
-        here = home() / ARTIFACTS / run / "artifacts" / path
+        here = artifacts(self.client.tracking_uri) / run / "artifacts" / path
         if not here.is_dir():  # a server's; MLflow's own paths would not outlive a move
             try:
                 here = Path(self.client.download_artifacts(run, path))
