@@ -153,6 +153,13 @@ def test_new_outputs_are_committed_tagged_and_proposed(cloned: Path, platform: P
     assert [told[:2] for told in platform.told] == [("propose", "mlops/retrain")] * 2
 
 
+def test_an_output_that_was_not_handed_over_is_named(cloned: Path, platform: Platform) -> None:
+    Path("data/validation.json").unlink()
+    with pytest.raises(MlopsError, match=r"data/validation\.json: not handed over"):
+        steps.publish(platform, "integrate", print)
+    assert not platform.told
+
+
 def test_nothing_else_is_committed(cloned: Path, platform: Platform) -> None:
     (cloned / "dvc.lock").write_text("new\n")
     (cloned / "gates.yaml").write_text("{}\n")

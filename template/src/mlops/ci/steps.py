@@ -77,12 +77,13 @@ def publish(forge: Forge, workflow: str, say: Say) -> None:
     the author committed dvc.lock. Only the pipeline's outputs and params.yaml are committed.
 
     Raises:
-        MlopsError: something else has changed, or git refuses.
+        MlopsError: an output is missing, something else has changed, or git refuses.
     """
+    if lost := sorted(path for path in OUTPUTS if not Path(path).is_file()):
+        raise MlopsError(f"{', '.join(lost)}: not handed over by the job that trained.")
     _dvc("pull", "--quiet")
-    changed = [
-        line[3:] for line in git("status", "--porcelain", "--untracked-files=all").splitlines()
-    ]
+    status = git("status", "--porcelain", "--untracked-files=all")
+    changed = [line[3:] for line in status.splitlines()]
     if not changed:
         say("dvc.lock is that of this commit: there is nothing to commit.")
         return
