@@ -66,10 +66,19 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
     },
 }
 VARIANTS["ci"] = {
-    "github": [".github/", "src/mlops/ci/github/", "tests/unit/forges/github.py",
-        "tests/unit/protection/github.py"],
-    "gitlab": [".gitlab/", ".gitlab-ci.yml", "src/mlops/ci/gitlab/", "tests/unit/forges/gitlab.py",
-        "tests/unit/protection/gitlab.py"],
+    "github": [
+        ".github/",
+        "src/mlops/ci/github/",
+        "tests/unit/forges/github.py",
+        "tests/unit/protection/github.py",
+    ],
+    "gitlab": [
+        ".gitlab/",
+        ".gitlab-ci.yml",
+        "src/mlops/ci/gitlab/",
+        "tests/unit/forges/gitlab.py",
+        "tests/unit/protection/gitlab.py",
+    ],
     "azure-devops": [
         ".azuredevops/",
         "azure-pipelines/",

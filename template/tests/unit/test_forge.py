@@ -289,6 +289,15 @@ def test_a_pull_request_is_opened_once_and_refreshed(platform: Platform, forge: 
     assert len(platform.data.changes) == 2
 
 
+@pytest.mark.skipif(project.CI != "azure-devops", reason="a job's runner is a variable")
+def test_the_runner_of_a_release_is_handed_on(
+    platform: Platform, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_RUNNER", "own pool")
+    forge.start("release", {"version": "3"})
+    assert platform.data.parameters == {"version": "3", "runner": "own pool"}
+
+
 def test_a_pipeline_is_started_on_the_default_branch(platform: Platform, forge: Forge) -> None:
     assert forge.start("release", {"version": "3"})
     assert platform.data.runs == [("main", "release", "3")]

@@ -119,7 +119,9 @@ class Controller:
         abort, asked = self.journal.folder / ABORT, False
         try:
             self.journal.folder.mkdir(parents=True, exist_ok=True)
-            abort.write_text(why, encoding="utf-8")
+            new = abort.with_suffix(".new")  # never read half-written
+            new.write_text(why, encoding="utf-8")
+            new.replace(abort)
         except OSError as error:
             raise unwritable(abort, error) from error
         while True:

@@ -149,5 +149,6 @@ class Fake:
 
     def run(self, ids: list[str], query: Any, body: Any) -> Any:
         branch = body["resources"]["repositories"]["self"]["refName"].removeprefix("refs/heads/")
-        self.runs.append((branch, "release", body["templateParameters"]["version"]))
+        self.parameters = body["templateParameters"]
+        self.runs.append((branch, "release", self.parameters["version"]))
         return 200, {"id": 43}

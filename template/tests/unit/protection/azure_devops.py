@@ -75,7 +75,6 @@ def check(body: Any) -> Any:
     kinds = {
         "Approval": ("approvers", "minRequiredApprovers"),
         "Task Check": ("definitionRef", "inputs"),
-        "ExclusiveLock": (),
     }
     lacking(body["settings"], *kinds[body["type"]["name"]])
     lacking(body["resource"], "type", "id", "name")
@@ -181,8 +180,8 @@ ROUTES: list[Any] = [
     ),
 ]
 
-# Of checks: dev's lock, then prod's lock, branches, approval; of policies: after the two above.
-APPROVAL = ("checks", 3, "settings")
+# Of checks: prod's branches, approval; of policies: after the two above.
+APPROVAL = ("checks", 1, "settings")
 POLICIES = {
     name: number for number, name in enumerate(["", "", "an", "run", "item", "talk", "own"])
 }
@@ -190,9 +189,8 @@ POLICIES = {
 PLANTS: list[tuple[tuple[str | int, ...], Any, str]] = [
     ((*APPROVAL, "minRequiredApprovers"), 0, "minRequiredApprovers: is 0, wanted 1 or more"),
     ((*APPROVAL, "approvers"), [], "environment prod, approvals.settings.approvers: is []"),
-    (("checks", 3), None, "environment prod, approvals: is missing"),
-    (("checks", 2, "settings", "inputs", "allowedBranches"), "*", 'allowedBranches: is "*"'),
-    (("checks", 1), None, "environment prod, one release at a time: is missing"),
+    (("checks", 1), None, "environment prod, approvals: is missing"),
+    (("checks", 0, "settings", "inputs", "allowedBranches"), "*", 'allowedBranches: is "*"'),
     (("environments", 0), None, "environment dev: is missing"),
     (("pipelines", 0), None, "pipeline thing-quality: is missing"),
     (("rights", "enforceJobAuthScope"), False, "a job's rights.enforceJobAuthScope: is false"),

@@ -127,6 +127,8 @@ class AzureDevOpsForge:
         found = self._api("GET", "/build/definitions", name=name)["value"]
         if not found:
             raise MlopsError(f"There is no pipeline {name!r}: `make ci-setup` makes it.")
+        if runner := os.environ.get("MLOPS_RUNNER"):  # YAML cannot choose a pool by a variable
+            inputs = inputs | {"runner": runner}
         fields = {
             "resources": {"repositories": {"self": {"refName": self._default_branch()}}},
             "templateParameters": inputs,
