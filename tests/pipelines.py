@@ -73,7 +73,7 @@ class Pipelines:
     """The workflows of a project, and its environments in order, with their approvals."""
 
     platform: str
-    registry: str
+    tags: bool  # a release adds some to git
     workflows: dict[str, Workflow]
     environments: dict[str, int]
 
@@ -98,7 +98,8 @@ def read(tree: Path) -> Pipelines:
     }
     platform = answers["ci"]
     workflows = READERS[platform](tree)
-    found = Pipelines(platform, answers["registry"], workflows, environments)
+    tags = answers["registry"] == "gto" or answers["promotion"] == "deploy-code"
+    found = Pipelines(platform, tags, workflows, environments)
     for name, workflow in found.workflows.items():
         for job in workflow.jobs.values():
             job.workflow = name if job.workflow == "its name" else job.workflow

@@ -23,8 +23,8 @@ PERMISSIONS = {
     "image": {"packages": "write"},
     "sign": {"id-token": "write", "packages": "write"},
 }
-# The same, where the registry is in git.
-IN_GIT = {"deploy": {"contents": "write"}, "$ACTION": {"contents": "write"}}
+# The same, where a release adds tags to git.
+TAGS = {"deploy": {"contents": "write"}, "$ACTION": {"contents": "write"}}
 # What GitHub's own scans need: to read the run, and to write what they find.
 SCAN = {"actions": "read", "contents": "read", "security-events": "write"}
 # Commands of `mlops ci` that people call.
@@ -178,7 +178,7 @@ def least(pipelines: Pipelines) -> list[str]:
         found += [
             f"{name}: {w.permissions}" for name, w in pipelines.workflows.items() if w.permissions
         ]
-    rights = PERMISSIONS | (IN_GIT if pipelines.registry == "gto" else {})
+    rights = PERMISSIONS | (TAGS if pipelines.tags else {})
     for name, title, job in pipelines.jobs():
         needed = {k: v for target in job.targets for k, v in rights.get(target, {}).items()}
         if pipelines.platform == "github":

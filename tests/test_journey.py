@@ -328,3 +328,30 @@ def test_versions_are_traced_both_ways_and_compared(second: Project) -> None:
     assert "params.seed" not in rows
     columns = table(second.mlops("model", "compare", "1", "2"))
     assert {"metric", "v1", "v2"} == columns[0].keys()
+
+
+def test_with_deploy_code_an_environment_trains_for_itself(
+    trained: Project, tmp_path: Path
+) -> None:
+    """Staging has a registry of its own: nothing but code comes to it."""
+    trained.write(
+        "src/mlops/project.py", ('PROMOTION = "deploy-model"', 'PROMOTION = "deploy-code"')
+    )
+    trained.commit("Another promotion")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    own = {
+        "MLOPS_TRACKING_URI": f"sqlite:///{tmp_path / 'staging.db'}",
+        "MLOPS_SERVING__PORT": str(port),
+        "MLOPS_API_KEYS": "key",
+    }
+    try:
+        said = trained.mlops("deploy", "--env", "staging", variables=own)
+    finally:
+        trained.mlops("stop", "--env", "staging", variables=own)
+    assert "Running stage 'train'" in said
+    assert "staging answers as its champion does" in said
+    assert "champion-staging" in trained.mlops("model", "list", variables=own)
+    assert "champion-staging" not in trained.mlops("model", "list")
+    assert trained.run("git", "log", "-1", "--format=%s").strip() == "Model of staging"
+    assert trained.run("git", "status", "--porcelain") == ""

@@ -26,13 +26,15 @@ VALUES: dict[str, list[Any]] = {
     "serving": [["online", "batch"], ["batch"]],
     "project_slug": trees.TEXTS["project_slug"],
 }
-for name in ("registry", "pr_training", "retrain", "oversight", "python_version"):
+for name in ("registry", "promotion", "pr_training", "retrain", "oversight", "python_version"):
     VALUES[name] = trees.values(name)
-# A file is made of one of them, or of these two.
+# Tags are pushed for the latter two.
+TAGS = [("mlflow", "deploy-model"), ("mlflow", "deploy-code"), ("gto", "deploy-model")]
+# A file is made of one of them, or of two with these.
 COMBINATIONS = [
     {name: values[number % len(values)] for name, values in VALUES.items()}
-    | dict(registry=registry)
-    for registry in VALUES["registry"]
+    | dict(registry=registry, promotion=promotion)
+    for registry, promotion in TAGS
     for number, _ in enumerate(ENVIRONMENTS)
 ]
 
@@ -45,7 +47,9 @@ def test_every_file_is_rendered_in_every_way() -> None:
     assert len(made) > len(PLATFORMS)
     for name, path in made.items():
         names = meta.find_undeclared_variables(environment.parse(path.read_text(encoding="utf-8")))
-        used = sorted({"retrain" if n == "cron" else n for n in names} - {*trees.TEXTS})
+        # What is computed has as many values as what it is computed from.
+        given = {"cron": "retrain", "tags_pushed": "registry"}
+        used = sorted({given.get(n, n) for n in names} - {*trees.TEXTS})
         rows = [[row[n] for n in used] for row in COMBINATIONS]
         missing = [way for way in product(*(VALUES[n] for n in used)) if [*way] not in rows]
         assert not missing, f"{name} is made of {used}"

@@ -149,6 +149,27 @@ def who() -> str:
         return getpass.getuser()
 
 
+def changed() -> list[str]:
+    """Return the paths that differ from the last commit, new ones included."""
+    status = git("status", "--porcelain", "--untracked-files=all")
+    return [line[3:] for line in status.splitlines()]
+
+
+def commit(paths: list[str], title: str) -> None:
+    """Commit paths in the pipeline's name."""
+    who = {"user.name": f"{project.NAME} pipeline", "user.email": project.CONTACT}
+    identity = [part for key, value in who.items() for part in ("-c", f"{key}={value}")]
+    git("add", "--all", "--", *paths)
+    git(*identity, "commit", "--quiet", "--no-verify", "--message", title)
+
+
+def keep() -> str:
+    """Tag the commit that a version will name, and return the tag: branches move on."""
+    tag = f"trained/{git('rev-parse', 'HEAD')[:10]}"
+    git("tag", "--force", tag)
+    return tag
+
+
 def git_state(root: Path = Path()) -> Git:
     """Return commit, branch and whether anything but the pipeline's own outputs is changed."""
     try:

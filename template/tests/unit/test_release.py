@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mlops import project
 from mlops.errors import GateError, MlopsError
+from mlops.lineage import git
 from mlops.release import analysis, controller, deploy, smoke, strategies
 from mlops.release.analysis import Evidence, Verdict, judge
 from mlops.release.controller import Controller, Order, RolledBackError, order
@@ -589,6 +590,7 @@ def test_a_service_that_answers_wrongly_afterwards_goes_back(
 
 
 def test_an_environment_trains_its_own_and_its_gates_refuse(
+    home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[str] = []
@@ -602,11 +604,19 @@ def test_an_environment_trains_its_own_and_its_gates_refuse(
             register=lambda paths: done.append("registered"),
         ),
     )
-    deploy.train()
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "model")
+    deploy.train("staging")
     assert done == ["trained train", "registered"]
+    assert git("tag", "--list", "trained/*") == "", "the same model names the same commit"
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    deploy.train("staging")
+    assert git("log", "-1", "--format=%s") == "Model of staging"
+    assert git("tag", "--points-at", "HEAD").startswith("trained/")
+    del done[:2]
     record.checks.append(SimpleNamespace(passed=False))
     with pytest.raises(GateError, match="The challenger is refused"):
-        deploy.train()
+        deploy.train("staging")
     assert done[2:] == ["trained train"], "what was refused is not registered"
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .. import candidate, project
 from ..candidate import NoNewDataError
 from ..errors import MlopsError
-from ..lineage import OUTPUTS, git, git_state
+from ..lineage import OUTPUTS, changed, commit, git, git_state, keep
 from ..registry import Version, open_registry
 from ..registry.base import TRIGGER, champion, find
 from ..settings import Paths, load_settings
@@ -82,30 +82,24 @@ def publish(forge: Forge, workflow: str, say: Say) -> None:
     if lost := sorted(path for path in OUTPUTS if not Path(path).is_file()):
         raise MlopsError(f"{', '.join(lost)}: not handed over by the job that trained.")
     _dvc("pull", "--quiet")
-    status = git("status", "--porcelain", "--untracked-files=all")
-    changed = [line[3:] for line in status.splitlines()]
-    if not changed:
+    paths = changed()
+    if not paths:
         say("dvc.lock is that of this commit: there is nothing to commit.")
         return
-    if foreign := sorted(set(changed) - PIPELINE):
+    if foreign := sorted(set(paths) - PIPELINE):
         raise MlopsError(
             f"{', '.join(foreign)} changed too: only {', '.join(sorted(PIPELINE))} may."
         )
     title = f"Model of {workflow}, {git_state().commit[:10]}"
-    url = propose(forge, f"mlops/{workflow}", changed, title, _report())
-    # The branch moves on; the tag keeps this very commit, which the version will name.
-    tag = f"trained/{git('rev-parse', 'HEAD')[:10]}"
-    git("tag", "--force", tag)
+    url = propose(forge, f"mlops/{workflow}", paths, title, _report())
+    tag = keep()
     push(forge, f"refs/tags/{tag}")
     say(f"Committed as {tag}: {url}")
 
 
 def propose(forge: Forge, branch: str, paths: list[str], title: str, body: str) -> str:
     """Commit ``paths``, push them as ``branch``, and open or refresh its pull request."""
-    who = {"user.name": f"{project.NAME} pipeline", "user.email": project.CONTACT}
-    identity = [part for key, value in who.items() for part in ("-c", f"{key}={value}")]
-    git("add", "--all", "--", *paths)
-    git(*identity, "commit", "--quiet", "--no-verify", "--message", title)
+    commit(paths, title)
     push(forge, f"+HEAD:refs/heads/{branch}")  # the pipeline's own branch
     return forge.propose(branch, title, body)
 
@@ -124,15 +118,15 @@ def version(forge: Forge) -> Version:
     record = candidate.verified(Paths())
     made = [one for one in open_registry(load_settings()).list() if one.digest == record.model][-1]
     open_registry(load_settings()).annotate(made.number, {f"tag.{TRIGGER}": forge.run_url()})
-    share_registry(forge)
+    if project.REGISTRY == "gto":
+        share_tags(forge)
     RELEASE.write_text(f"VERSION={made.number}\n", encoding="utf-8")
     return made
 
 
-def share_registry(forge: Forge) -> None:
-    """Push a registry that is in git; any other is shared already."""
-    if project.REGISTRY == "gto":
-        push(forge, "--tags", "--force")
+def share_tags(forge: Forge) -> None:
+    """Push tags: a registry that is in git, and the commits that versions name."""
+    push(forge, "--tags", "--force")
 
 
 def plan(number: int) -> Version:
@@ -187,7 +181,7 @@ def template(forge: Forge, say: Say) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise MlopsError(f"{shlex.join(command)}: {done.stderr.strip()}")
-    if not git("status", "--porcelain"):
+    if not changed():
         say("The template has nothing new.")
         return
     clashes = git("diff", "--name-only", "--diff-filter=U").splitlines()

@@ -97,14 +97,17 @@ def deploy(
 ) -> None:
     """Bring a version into an environment as a pipeline does, and back if it answers wrongly.
 
-    With deploy-code the environment trains this commit itself, and releases what it made.
+    With deploy-code the environment trains the version's commit itself, and releases what it made.
     """
+    from .. import versions
     from ..release import deploy
 
     enter(environment)
     with shared():
         if project.PROMOTION == "deploy-code":
-            number = deploy.train().number
+            if number:
+                versions.switch(number)
+            number = deploy.train(environment).number
         deploy.deploy(environment, number, why, console.print)
 
 
@@ -135,14 +138,14 @@ def deployments(environment: Environment = "dev") -> None:
 
 @contextlib.contextmanager
 def shared() -> Iterator[None]:
-    """Share a registry that is in git, whatever becomes of the release: a job's clone is lost."""
+    """Push what a release adds to git, whatever becomes of it: a job's clone is lost."""
     try:
         yield
     finally:
-        if project.REGISTRY == "gto" and in_pipeline():
+        if in_pipeline() and (project.REGISTRY == "gto" or project.PROMOTION == "deploy-code"):
             from ..ci import open_forge, steps
 
-            steps.share_registry(open_forge())
+            steps.share_tags(open_forge())
 
 
 def enter(environment: str) -> None:

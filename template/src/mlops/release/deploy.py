@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from .. import candidate, project
 from ..errors import GateError, MlopsError
+from ..lineage import OUTPUTS, changed, commit, keep
 from ..registry import Version, open_registry
 from ..registry.base import champion
 from ..settings import Paths, Settings, load_settings
@@ -12,7 +13,7 @@ from .controller import Controller, RolledBackError, Say, open_controller, order
 from .smoke import SmokeError
 
 
-def train() -> Version:
+def train(environment: str) -> Version:
     """Train this commit in this environment, and register what its gates accept.
 
     Raises:
@@ -22,6 +23,9 @@ def train() -> Version:
     failed = [str(check) for check in candidate.judge(Paths()).checks if not check.passed]
     if failed:
         raise GateError("The challenger is refused:\n  " + "\n  ".join(failed))
+    if outputs := sorted(OUTPUTS & set(changed())):  # its own hardware or data made another model
+        commit(outputs, f"Model of {environment}")
+        keep()
     return candidate.register(Paths())
 
 
