@@ -17,7 +17,7 @@ test: .venv ## lint, types, and every test, the long ones included
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
-	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) -m pytest $(ARGS)
+	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: bench
 bench: .venv ## measure, and write bench/results.json and docs/benchmarks.md
