@@ -80,7 +80,6 @@ def test_reserved_name_is_refused_however_it_came(text: str, tmp_path: Path) -> 
         ("registry", "foo", "'foo' is not in ['mlflow', "),
         ("environments", [], "[] is not enough: dev and prod are needed, such as [dev, "),
         ("environments", ["dev"], '["dev"] is not enough: dev and prod are needed, such as'),
-        ("environments", ["prod", "dev"], '["prod", "dev"] is not in the order of releases'),
         ("environments", ["prod"], '["prod"] is not enough: dev and prod are needed, such as'),
         ("environments", ["dev", "prod", "moon"], "'moon' is not in ['dev', "),
         ("reserved_names", "", "reserved_names is fixed: leave it out"),
@@ -129,6 +128,11 @@ def test_other_names_follow_from_the_first(name: str, slug: str) -> None:
     answers = trees.answers_of(trees.rendered(project_name=name))
     assert answers["project_slug"] == slug
     assert answers["package_name"] == slug.replace("-", "_")
+
+
+def test_environments_are_in_the_order_of_releases() -> None:
+    tree = trees.rendered(environments=["prod", "staging", "dev"])
+    assert trees.answers_of(tree)["environments"] == ["dev", "staging", "prod"]
 
 
 def test_answers_file_holds_what_was_asked() -> None:

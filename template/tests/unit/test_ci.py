@@ -65,16 +65,19 @@ def origin(*arguments: str) -> str:
     return git("--git-dir", "../origin.git", *arguments)
 
 
+DVC = "[core]\n    remote = storage\n['remote \"storage\"']\n    url = {}\n"
+
+
 # Ready ---------------------------------------------------------------------------
 def everything(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     for name in VARIABLES:
         monkeypatch.setenv(name, "set")
     monkeypatch.setenv("MLOPS_TRACKING_URI", "https://mlflow.example.com")
     (home / ".dvc").mkdir(exist_ok=True)
-    (home / ".dvc/config").write_text("['remote \"storage\"']\n    url = s3://bucket/data\n")
+    (home / ".dvc/config").write_text(DVC.format("s3://bucket/data"))
 
 
-@pytest.mark.parametrize("job", ["train", "register", "release"])
+@pytest.mark.parametrize("job", ["train", "register", "plan", "release"])
 def test_a_job_with_all_it_needs_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, job: Any
 ) -> None:
@@ -93,7 +96,7 @@ def test_what_is_missing_is_named(
         monkeypatch.delenv(name)
     else:
         monkeypatch.setenv(name, value)
-    with pytest.raises(MlopsError, match=rf"release: not set: {name} \("):
+    with pytest.raises(MlopsError, match=rf"release: {name} is not set \("):
         steps.ready("release")
 
 
@@ -104,14 +107,25 @@ def test_what_the_answers_do_not_ask_for_is_not_missing(
     monkeypatch.setattr(project, "REGISTRY", "gto")
     monkeypatch.setattr(project, "SERVING", ["batch"])
     monkeypatch.delenv("MLOPS_API_KEYS")
+    monkeypatch.delenv("MLOPS_DEPLOYMENTS")
     steps.ready("release")
+
+
+def test_a_release_needs_the_environments_own_remote_too(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(monkeypatch, home)
+    monkeypatch.setenv("MLOPS_REMOTE", "production")
+    steps.ready("plan")
+    with pytest.raises(MlopsError, match=r"DVC's remote production is not in \.dvc/config"):
+        steps.ready("release")
 
 
 @pytest.mark.parametrize(
     ("uri", "remote", "named"),
     [
         ("sqlite:///mlflow.db", "s3://b/d", "tracking_uri is sqlite:///mlflow.db"),
-        ("https://mlflow", "../../storage", r"DVC remote is \.\./\.\./storage"),
+        ("https://mlflow", "../../storage", r"DVC's remote storage is \.\./\.\./storage"),
         ("sqlite:////srv/mlflow.db", "/srv/storage", ""),
     ],
 )
@@ -120,7 +134,7 @@ def test_storage_that_no_other_job_sees_is_refused(
 ) -> None:
     everything(monkeypatch, home)
     monkeypatch.setenv("MLOPS_TRACKING_URI", uri)
-    (home / ".dvc/config").write_text(f"['remote \"storage\"']\n    url = {remote}\n")
+    (home / ".dvc/config").write_text(DVC.format(remote))
     if not named:
         return steps.ready("train")
     with pytest.raises(MlopsError, match=named):

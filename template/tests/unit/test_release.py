@@ -1,10 +1,12 @@
 """Plans, verdicts, the journal and the controller, against a target that only remembers."""
 
+import contextlib
 import errno
 import itertools
 import resource
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -576,6 +578,39 @@ def test_no_environment_is_skipped(
     assert serving(deployed) == ("100/0", 2, 2)
 
 
+def test_a_hot_fix_needs_no_callers(deployed: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    @contextlib.contextmanager
+    def callers(environment: str, settings: Settings, number: int) -> Iterator[None]:
+        rates.append(settings.release.rehearsal)
+        yield
+
+    monkeypatch.setattr(deploy, "_callers", callers)
+    deployed.settings.release.min_samples = 10_000  # more than anybody asks
+    deploy.roll_forward("dev", 2, "hot fix", print)
+    assert serving(deployed) == ("100/0", 2, 2)
+    assert rates == [deploy.HOT_RATE]
+
+
+def test_a_key_that_is_refused_says_nothing_about_a_model(
+    environment: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.release(order(2, environment.settings, "canary"))
+
+    def refused(*of: Any) -> int:
+        raise smoke.KeyRefusedError("The service refuses this key (401)")
+
+    monkeypatch.setattr(controller, "smoke", refused)
+    environment.registry.register(Paths().model, {"digest": "3", "commit": "3", "signature": "3"})
+    with pytest.raises(smoke.KeyRefusedError):
+        environment.release(order(3, environment.settings))
+    assert serving(environment) == ("100/0", 2, 2), "the champion answers"
+    environment.rollback("never mind")
+    environment.rollback("nothing holds it up")
+    assert serving(environment) == ("100/0", 1, 1)
+
+
 def test_a_service_that_answers_wrongly_afterwards_goes_back(
     deployed: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -658,6 +693,12 @@ def test_a_service_that_answers_otherwise_fails(
 ) -> None:
     with pytest.raises(smoke.SmokeError, match=message):
         smoke.smoke(answering(Paths().model, **change), Paths().model, 2)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_told_from_a_wrong_answer(home: Path, status: int) -> None:
+    with pytest.raises(smoke.KeyRefusedError, match=rf"refuses this key \({status}\)"):
+        smoke.smoke(answering(Paths().model, status=status), Paths().model, 2)
 
 
 def test_a_verdict_names_value_and_limit() -> None:

@@ -4,7 +4,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,35 +32,39 @@ def ready(job: Job) -> None:
     Raises:
         MlopsError: naming every variable that is missing, and storage that no other job sees.
     """
-    missing = [
-        f"{name} ({VARIABLES[name].help})"
+    faults = [
+        f"{name} is not set ({VARIABLES[name].help})"
         for name in VARIABLES
         if job in VARIABLES[name].needed and not os.environ.get(name) and asked(name)
     ]
-    if missing:
+    faults += [f"{name} is {place}, which no other job sees" for name, place in _own_places(job)]
+    if faults:
         raise MlopsError(
-            f"{job}: not set: {'; '.join(missing)}. `make ci-verify` shows what is missing where."
+            f"{job}: {'; '.join(faults)}. Set variables on the platform (`make ci-verify` says "
+            "which and where), and name a server, a bucket, or an absolute path on a runner that "
+            "stays."
         )
-    for name, place in {
-        "tracking_uri": load_settings().tracking_uri,
-        "DVC remote": _remote(),
-    }.items():
-        if _own(place):
-            raise MlopsError(
-                f"{job}: {name} is {place}, which lies in this checkout or beside it: no other job "
-                "sees it. Name a server, a bucket, or an absolute path on a runner that stays."
-            )
+
+
+def _own_places(job: Job) -> Iterator[tuple[str, str]]:
+    """Yield the places of storage that lie in this checkout or beside it."""
+    settings, config = load_settings(), ConfigParser(interpolation=None)
+    config.read(".dvc/config", encoding="utf-8")
+    remotes = {config.get("core", "remote", fallback=""), *([settings.remote] * (job == "release"))}
+    places = {f"DVC's remote {one}": _url(config, one) for one in sorted(remotes)}
+    if project.REGISTRY == "mlflow":
+        places = {"tracking_uri": settings.tracking_uri, **places}
+    yield from ((name, place) for name, place in places.items() if _own(place))
+
+
+def _url(config: ConfigParser, remote: str) -> str:
+    return config.get(f"'remote \"{remote}\"'", "url", fallback="not in .dvc/config")
 
 
 def _own(place: str) -> bool:
     """Tell whether a place is relative to this checkout."""
     path = place.removeprefix("sqlite:///")
     return not Path(path).is_absolute() and (path != place or not urlsplit(place).scheme)
-
-
-def _remote() -> str:
-    text = Path(".dvc/config").read_text(encoding="utf-8")
-    return next((line.partition("=")[2].strip() for line in text.splitlines() if "url" in line), "")
 
 
 def share(forge: Forge, say: Say) -> None:

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from .. import project
 
-Job = Literal["train", "register", "release", "image", "alert"]
+Job = Literal["train", "register", "plan", "release"]
 
 
 class Variable(NamedTuple):
@@ -15,16 +15,19 @@ class Variable(NamedTuple):
     help: str
 
 
+ALL: tuple[Job, ...] = ("train", "register", "plan", "release")
 VARIABLES = {
     "MLOPS_SIGNING_KEY": Variable(
-        True, ("train", "register", "release"), "signs gate records: the same for the whole team"
+        True,
+        ("train", "register", "plan", "release"),
+        "signs gate records: the same for the whole team",
     ),
-    "MLOPS_TRACKING_URI": Variable(
-        False, ("train", "register", "release"), "the MLflow server of runs and versions"
-    ),
+    "MLOPS_TRACKING_URI": Variable(False, ALL, "the MLflow server of runs and versions"),
     "MLOPS_API_KEYS": Variable(True, ("release",), "who may ask a service: keys, by commas"),
     "MLOPS_DEPLOYMENTS": Variable(
-        False, (), "folder outside the checkout, on a runner that stays: what stands where"
+        False,
+        ("release",),
+        "folder outside the checkout, on a runner that stays: what stands where",
     ),
     "MLOPS_RUNNER": Variable(False, (), "label of the runner that releases; else the platform's"),
     "MLOPS_NOTIFY": Variable(True, (), "who hears of failures: apprise URLs, by commas"),
@@ -41,6 +44,6 @@ def asked(name: str) -> bool:
     """Tell whether the answers of this project ask for a variable at all."""
     if name == "MLOPS_TRACKING_URI":
         return project.REGISTRY == "mlflow"
-    if name in ("MLOPS_API_KEYS", "IMAGE", "COSIGN_KEY"):
+    if name in ("MLOPS_API_KEYS", "MLOPS_DEPLOYMENTS", "IMAGE", "COSIGN_KEY"):
         return "online" in project.SERVING
     return not name.startswith("GITLAB_") or project.CI == "gitlab"

@@ -31,6 +31,7 @@ def check(
     """Lint, types, tests, sample build, notebooks, package: the quickest first."""
     from .. import checks
 
+    load_settings()  # an unknown environment is refused before anything runs
     checks.check(tiers or [], console)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import project
+from ..errors import MlopsError
 from ..settings import CHANGE, STRATEGY, Paths, in_pipeline, load_settings
 from .base import Number, console, table
 
@@ -51,12 +52,13 @@ def release(
 @app.command("roll-forward")
 def roll_forward(number: Number, environment: Environment = "dev", why: Why = "hot fix") -> None:
     """Release a version at once, past the same gates: all traffic, watched for its health."""
-    from ..release import controller
+    from ..release import deploy
 
+    if number < 1:
+        raise MlopsError("A hot fix is a version: `make roll-forward VERSION=N`.")
     enter(environment)
-    at_work = controller.open_controller(environment, console.print)
     with shared():
-        at_work.release(controller.order(number, at_work.settings, "blue-green", why))
+        deploy.roll_forward(environment, number, why, console.print)
 
 
 @app.command()

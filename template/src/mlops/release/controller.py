@@ -25,7 +25,7 @@ from ..settings import STRATEGY, Paths, Settings, load_gates, load_settings
 from . import controls, strategies
 from .analysis import Evidence, Verdict, judge
 from .journal import BusyError, Deployment, Entry, Journal, unwritable
-from .smoke import SmokeError, smoke
+from .smoke import KeyRefusedError, SmokeError, smoke
 from .strategies import Step
 from .targets import open_target
 from .targets.base import DeployError, Target
@@ -306,6 +306,10 @@ class Controller:
                 smoke(partial(self.target.ask, slot), folder, version)
         except (DeployError, SmokeError) as error:
             raise RefusedError(Verdict(check="start", outcome="fail", note=str(error))) from error
+        except KeyRefusedError as error:
+            if self.journal.deployments()[-1].strategy != "rollback":
+                raise
+            self.say(f"{error} Not asked: nothing holds a rollback up.")
         self.journal.append(number, "deployed", slot=slot)
         self.say(f"Version {version} is ready in the {slot} slot.")
 

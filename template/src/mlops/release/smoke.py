@@ -19,6 +19,10 @@ class SmokeError(MlopsError):
     """The service answers otherwise than its model does."""
 
 
+class KeyRefusedError(MlopsError):
+    """The service does not take this key: it says nothing about the model."""
+
+
 def smoke(ask: Ask, folder: Path, version: int) -> int:
     """Send one request of each kind; return how many there were.
 
@@ -28,6 +32,7 @@ def smoke(ask: Ask, folder: Path, version: int) -> int:
         version: its number.
 
     Raises:
+        KeyRefusedError: it does not take the key.
         SmokeError: naming the request, what came, and what should have.
     """
     contract = Contract.read(folder)
@@ -52,6 +57,11 @@ def _expect(
     name: str, came: tuple[int, dict[str, Any]], status: int, version: int | None = None
 ) -> dict[str, Any]:
     code, answer = came
+    if code in (401, 403) and status not in (401, 403):
+        raise KeyRefusedError(
+            f"The service refuses this key ({code}): it takes those it was started with. Use one "
+            "of them, or `make stop` and deploy again, which ends it for a moment."
+        )
     if code != status:
         raise SmokeError(f"smoke.{name}: status {code}, expected is {status}: {answer}")
     if version is not None and answer.get("version") != str(version):

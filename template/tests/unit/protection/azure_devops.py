@@ -26,6 +26,7 @@ START: dict[str, Any] = {
             "variables": {
                 "MLOPS_SIGNING_KEY": SECRET,
                 "MLOPS_API_KEYS": SECRET,
+                "MLOPS_DEPLOYMENTS": {"value": "/srv/thing"},
                 "MLOPS_TRACKING_URI": {"value": "https://x.example"},
             },
         }

@@ -18,7 +18,10 @@ START: dict[str, Any] = {
     "permissions": {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False},
     "workflow": {"default_workflow_permissions": "write"},
     "labels": [{"id": 1, "name": "bug", "color": "ffffff"}],
-    "shared": {"secrets": [], "variables": [{"name": "MLOPS_TRACKING_URI"}]},
+    "shared": {
+        "secrets": [],
+        "variables": [{"name": "MLOPS_TRACKING_URI"}, {"name": "MLOPS_DEPLOYMENTS"}],
+    },
     "actions": {"secrets": [{"name": "MLOPS_SIGNING_KEY"}], "variables": []},
     "owned": {
         name: {"secrets": [{"name": "MLOPS_API_KEYS"}], "variables": []} for name in ("dev", "prod")

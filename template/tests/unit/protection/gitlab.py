@@ -46,7 +46,10 @@ START: dict[str, Any] = {
         variable("MLOPS_API_KEYS", "prod"),
         variable("GITLAB_TOKEN"),
     ],
-    "inherited": [variable("MLOPS_TRACKING_URI", masked=False, protected=False)],
+    "inherited": [
+        variable("MLOPS_TRACKING_URI", masked=False, protected=False),
+        variable("MLOPS_DEPLOYMENTS", masked=False, protected=False),
+    ],
 }
 
 
