@@ -136,3 +136,37 @@ def test_planted_fault_is_reported(
     if name.endswith("/"):
         (tree / name).mkdir()
     assert any(report in line for line in set(check(tree)) - set(check(clean)))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "deploy --env dev"),
+        ({"VERSION": "2"}, "deploy --env dev -- 2"),
+        ({"CI": "true"}, "deploy --env dev -- 1"),
+        ({"TF_BUILD": "True", "ENV": "prod"}, "deploy --env prod -- 1"),
+        ({"CI": "true", "VERSION": "2"}, "deploy --env dev -- 2"),
+        ({"VERSION": "$(shell echo 3)", "ENV": "a b"}, "deploy --env a b -- $(shell echo 3)"),
+    ],
+)
+def test_a_version_that_is_asked_for_wins(
+    variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """Of a job's own, of release.env, which a runner that stays may still have, and of none."""
+    tree = shutil.copytree(trees.rendered(**trees.BASE), tmp_path / "tree")
+    (tree / "release.env").write_text("VERSION=1\n", encoding="utf-8")
+    tool = tmp_path / "bin/uv"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\necho "$*"\n', encoding="utf-8")
+    tool.chmod(0o755)
+    path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["make", "--no-print-directory", "deploy"]
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env={"PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"run mlops {said}"
