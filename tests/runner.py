@@ -90,6 +90,10 @@ def azure_devops_steps(job: Job) -> Iterator[Step]:
 STEPS = {"github": github_steps, "azure-devops": azure_devops_steps}
 
 
+# How a job knows that it is one.
+PREDEFINED = {"github": {"CI": "true"}, "azure-devops": {"TF_BUILD": "True"}}
+
+
 class Runner:
     """A platform with one project; ``said`` is what the jobs of the last run have printed."""
 
@@ -168,6 +172,7 @@ class Runner:
             "PYTHONPATH": str(root / "src"),
             "PATH": self.path,
             # What other tests run in full is run in part here: it is the pipelines that are tested.
+            **PREDEFINED[self.api.platform],
             "PYTEST_ADDOPTS": PART,
             "MYPY_CACHE_DIR": str(self.folder / "mypy"),
             "MLOPS_OFFLINE": "1",  # packages are not audited: their database may be out of reach
