@@ -9,8 +9,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 .PHONY: demo
-demo: ## generate a project, train, gate and register a model, each step timed
-	@PATH="$(abspath $(dir $(UV))):$$PATH" python3 demo.py
+demo: ## generate a project, train, gate, register and release a model; PROVIDER=aws: on a cloud's emulator
+	@PATH="$(abspath $(dir $(UV))):$$PATH" PROVIDER=$(PROVIDER) python3 demo.py
 
 .PHONY: test
 test: .venv ## lint, types, and every test, the long ones included
@@ -26,7 +26,7 @@ bench: .venv ## measure, and write bench/results.json and docs/benchmarks.md
 
 .PHONY: lock
 lock: ## resolve the dependencies anew
-	$(UV) export --quiet --no-emit-project --group dev --no-annotate --no-header --output-file requirements.txt
+	$(UV) export --quiet --no-emit-project --group dev --group clouds --no-annotate --no-header --output-file requirements.txt
 	$(UV) export --quiet --no-emit-project --only-group bench --no-annotate --no-header --output-file bench/requirements.txt
 	$(UV) export --quiet --no-emit-project --only-group peers --no-annotate --no-header --output-file bench/peers/requirements.txt
 

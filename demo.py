@@ -1,6 +1,8 @@
 """From nothing to a model that answers and is released under traffic: what `make demo` runs.
 
-Needs Python 3.11 or later, git and make. Everything is made below build/; each step is timed.
+Needs Python 3.11 or later, git and make. Everything is made below build/; each step is timed. With
+`PROVIDER=aws` (azure, gcp, kubernetes) the model is registered and released there: in an emulator
+or a fake of the provider's API on this machine, whose containers are the project's real servers.
 """
 
 import asyncio
@@ -23,6 +25,17 @@ IDENTITY = {"NAME": "Demo", "EMAIL": "demo@example.com"}
 RATE = 300  # requests a second, while models are released
 COLOURS = ["\033[2m", "\033[1m", "\033[32m", "\033[0m"]
 DIM, BOLD, GREEN, PLAIN = COLOURS if sys.stdout.isatty() else [""] * 4
+
+# The provider, and the registry that comes with it.
+REGISTRIES = {
+    "local": "mlflow",
+    "kubernetes": "mlflow",
+    "azure": "azureml",
+    "aws": "sagemaker",
+    "gcp": "vertex",
+}
+PROVIDER = os.environ.get("PROVIDER") or "local"
+ANSWERS = f"--data provider={PROVIDER} --data registry={REGISTRIES.get(PROVIDER)}"
 
 MAKE = ["make", "--no-print-directory"]
 COMMIT = "git add --all && git commit --quiet --no-verify --message"
@@ -52,17 +65,18 @@ class Step(NamedTuple):
     before: Callable[[], None] | None = None
 
 
+FIRST_MODEL = Step("make candidate", PROJECT, [*MAKE, "candidate"], "accepted by")
 STEPS = [
     Step("bring uv and Copier", ROOT, [*MAKE, ".venv"]),
     Step(
         "copier copy",
         ROOT,
-        f".venv/bin/copier copy --defaults --quiet --vcs-ref HEAD . {PROJECT}".split(),
+        f".venv/bin/copier copy --defaults --quiet --vcs-ref HEAD {ANSWERS} . {PROJECT}".split(),
     ),
     Step("git init and commit", PROJECT, ["sh", "-c", f"git init -q -b main && {COMMIT} Start"]),
     Step("make setup", PROJECT, [*MAKE, "setup"]),
     Step("commit the lock file", PROJECT, ["sh", "-c", f"{COMMIT} 'Lock the environment'"]),
-    Step("make candidate", PROJECT, [*MAKE, "candidate"], "accepted by"),
+    FIRST_MODEL,
     Step("commit the model", PROJECT, ["sh", "-c", f"{COMMIT} 'First model'"]),
     Step("make register", PROJECT, [*MAKE, "register"], "Version 1, challenger, champion-dev"),
     Step("make serve", PROJECT, [*MAKE, "serve"], "/predict"),
@@ -71,18 +85,20 @@ STEPS = [
     Step("make register", PROJECT, [*MAKE, "register"], "Version 2, challenger"),
     Step("look at its record", PROJECT, ["uv", "run", "mlops", "model", "validate", "2"], "passed"),
 ]
+# On a provider `make deploy` sends the requests itself.
+RELEASE = [*MAKE, "release" if PROVIDER == "local" else "deploy"]
 UNDER_TRAFFIC = [
     Step(
         "release it, with a fault",
         PROJECT,
-        [*MAKE, "release"],
+        RELEASE,
         "Version 2 is rolled back. errors",
         lambda: fault(errors=0.05),
     ),
     Step(
         "release it, mended",
         PROJECT,
-        [*MAKE, "release"],
+        RELEASE,
         "Version 2 is dev's champion",
         before=fault,
     ),
@@ -99,6 +115,8 @@ def main() -> None:
     """Run the steps; end at the first that fails or does not say what it must."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is run before anything is checked
         sys.exit(f"Python {sys.version.split()[0]} is too old: 3.11 or later is needed.")
+    if PROVIDER not in REGISTRIES:
+        sys.exit(f"PROVIDER={PROVIDER} is not one of {', '.join(REGISTRIES)}.")
     if (PROJECT / "deployments").exists():  # an earlier demo's, still answering
         subprocess.run([*MAKE, "stop"], cwd=PROJECT, check=False)
     shutil.rmtree(PROJECT, ignore_errors=True)
@@ -106,21 +124,29 @@ def main() -> None:
     PROJECT.parent.mkdir(exist_ok=True)
     environment = settings()
     times: list[tuple[str, float]] = []
-    for step in STEPS:
+    begun = STEPS.index(FIRST_MODEL)
+    for step in STEPS[:begun]:
         times.append((step.name, run(step, environment)))
-    with traffic(environment):
-        for step in UNDER_TRAFFIC:
+    with provider(environment):
+        for step in STEPS[begun:]:
             times.append((step.name, run(step, environment)))
-    for step in AFTER:
-        times.append((step.name, run(step, environment)))
+        with traffic(environment):
+            for step in UNDER_TRAFFIC:
+                times.append((step.name, run(step, environment)))
+        for step in AFTER:
+            times.append((step.name, run(step, environment)))
     times.append(("all", sum(seconds for _, seconds in times)))
     table = ["| step | seconds |", "|---|---:|", *(f"| {n} | {s:.1f} |" for n, s in times)]
-    (ROOT / "build/demo.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    name = "demo" if PROVIDER == "local" else f"demo-{PROVIDER}"
+    (ROOT / f"build/{name}.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     print()
     for name, seconds in times:
         print(f"  {name:<26}{seconds:6.1f} s")
-    address = f"http://127.0.0.1:{environment['MLOPS_SERVING__PORT']}"
     report = PROJECT / "reports/report.html"
+    if PROVIDER != "local":
+        print(f"\n{GREEN}Version 2 answered{PLAIN} on {PROVIDER}. Its report: {report.as_uri()}")
+        return
+    address = f"http://127.0.0.1:{environment['MLOPS_SERVING__PORT']}"
     print(f"\n{GREEN}Version 2 answers.{PLAIN} Predictions: {address}/predict, described in")
     print(f"{address}/docs. Its report: {report.as_uri()}")
     print(f"To end it: make -C {PROJECT.relative_to(ROOT)} stop")
@@ -175,8 +201,34 @@ def run(step: Step, environment: dict[str, str]) -> float:
 
 
 @contextlib.contextmanager
+def provider(environment: dict[str, str]) -> Iterator[None]:
+    """Have the provider's emulator or fake on this machine, and let dev be there."""
+    if PROVIDER == "local":
+        yield
+        return
+    told = PROJECT / "build/platform.json"
+    command = [str(ROOT / ".venv/bin/python"), "-m", "clouds.processes", PROVIDER, str(PROJECT)]
+    child = subprocess.Popen(command, cwd=ROOT / "tests", env=environment)
+    try:
+        while not told.is_file():
+            if child.poll() is not None:
+                sys.exit(f"{PROVIDER}: its emulator did not start.")
+            time.sleep(0.1)
+        given = json.loads(told.read_text(encoding="utf-8"))
+        environment |= given["variables"]
+        environment |= {"MLOPS_TARGET": PROVIDER, "MLOPS_CLOUD": json.dumps(given["cloud"])}
+        yield
+    finally:
+        child.terminate()
+        child.wait()
+
+
+@contextlib.contextmanager
 def traffic(environment: dict[str, str]) -> Iterator[None]:
     """Send requests meanwhile, and say at the end how they were answered."""
+    if PROVIDER != "local":
+        yield
+        return
     child = subprocess.Popen(python("traffic"), cwd=PROJECT, env=environment)
     try:
         yield
@@ -210,15 +262,13 @@ def send() -> None:
 
 
 def ask() -> None:
-    """Ask for one prediction, and print it. Run by the project's own Python."""
-    from urllib.request import Request, urlopen
-
+    """Ask for one prediction, as callers do. Run by the project's own Python."""
     from mlops.contract import Contract
+    from mlops.release.targets import open_target
+    from mlops.settings import load_settings
 
-    body = json.dumps({"records": [Contract.read(Path("models/candidate")).example]}).encode()
-    address = f"http://127.0.0.1:{os.environ['MLOPS_SERVING__PORT']}/predict"
-    request = Request(address, body, {"content-type": "application/json"})
-    print(urlopen(request, timeout=10).read().decode())
+    body = {"records": [Contract.read(Path("models/candidate")).example]}
+    print(json.dumps(open_target("dev", load_settings("dev")).ask(None, "/predict", body)[1]))
 
 
 if __name__ == "__main__":

@@ -22,24 +22,70 @@ from jinja2 import Environment, meta
 Check = Callable[[Path], list[str]]
 
 # Which file belongs to which choice. Whatever is not named here is in every tree.
+CLOUDS = ("azure", "aws", "gcp")
 VARIANTS: dict[str, dict[str, list[str]]] = {
-    "registry": {name: [f"src/mlops/registry/{name}.py"] for name in ("mlflow", "gto")},
+    "registry": {
+        name: [f"src/mlops/registry/{name}.py"]
+        for name in ("mlflow", "gto", "azureml", "sagemaker", "vertex")
+    },
+    "provider": {
+        name: [
+            "docs/cloud.md",
+            "src/mlops/cloud/",
+            f"src/mlops/cloud/{name}.py",
+            f"src/mlops/jobs/{name}.py",
+            "src/mlops/release/callers.py",
+            "src/mlops/release/stored.py",
+            f"src/mlops/release/targets/{name}.py",
+            "tests/unit/test_stored.py",
+            *(["src/mlops/cloud/s3.py"] if name in ("aws", "kubernetes") else []),
+            *(["deploy/"] if name == "kubernetes" else []),
+            *(
+                [
+                    "src/mlops/release/targets/managed.py",
+                    "src/mlops/serve/platform.py",
+                    "tests/unit/test_platform.py",
+                ]
+                if name in CLOUDS
+                else []
+            ),
+        ]
+        for name in ("kubernetes", *CLOUDS)
+    },
+    "training": {
+        "job": [
+            "Dockerfile.job",
+            "deploy/job.yaml",
+            "docs/jobs.md",
+            "src/mlops/cli/jobs.py",
+            "src/mlops/jobs/",
+            "tests/unit/test_jobs.py",
+        ],
+        "ray": ["src/mlops/pipeline/search.py", "tests/integration/test_search.py"],
+    },
     "environments": {
-        name: [f"environments/{name}.yaml"] for name in ("dev", "test", "staging", "shadow", "prod")
+        name: [f"environments/{name}.yaml", f"deploy/overlays/{name}/"]
+        for name in ("dev", "test", "staging", "shadow", "prod")
     },
     "serving": {
         "online": [
             "Dockerfile",
-            ".dockerignore",
             "compose.yaml",
+            "deploy/route.yaml",
+            "deploy/slot.yaml",
             "docs/online.md",
             "src/mlops/cli/online.py",
-            "src/mlops/image.py",
             "src/mlops/release/status.py",
             *(
                 f"src/mlops/release/targets/{name}.py"
-                for name in ("compose", "envoy", "figures", "local", "store", "supervisor")
+                for name in (
+                    *("compose", "envoy", "figures", "local", "managed", "store", "supervisor"),
+                    *("kubernetes", *CLOUDS),
+                )
             ),
+            "src/mlops/release/callers.py",
+            "src/mlops/serve/platform.py",
+            "tests/unit/test_platform.py",
             *(
                 f"src/mlops/serve/{name}.py"
                 for name in ("__main__", "app", "auth", "capture", "explain", "load", "metrics")
@@ -87,6 +133,8 @@ VARIANTS["ci"] = {
         "tests/unit/protection/azure_devops.py",
     ],
 }
+# What images are made with: of servers, and of jobs.
+IMAGES = (".dockerignore", "src/mlops/image.py")
 VARIANTS["oversight"] = {"regulated": ["docs/team/controls.yaml"]}
 BINARY = {".parquet"}
 
@@ -214,8 +262,11 @@ def selected(tree: Path) -> list[str]:
         for name, _ in trees.files(trees.template() / "template")
     }
     for name, choices in VARIANTS.items():
-        lost = tuple(path for one in choices if one not in answers[name] for path in choices[one])
-        expected -= {path for path in expected if path.startswith(lost or ("\0",))}
+        for path in {path for paths in choices.values() for path in paths}:
+            if not any(one in answers[name] for one in choices if path in choices[one]):
+                expected -= {one for one in expected if one.startswith(path)}
+    if "online" not in answers["serving"] and answers["training"] != "job":
+        expected -= {*IMAGES, *(one for one in expected if one.startswith("deploy/"))}
     empty = [path for path in tree.rglob("*") if path.is_dir() and not any(path.iterdir())]
     return [
         *(f"{name}: missing" for name in sorted(expected - there)),

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 FAULT = "fault.json"
-ASKED = ("/predict", "/explain", "/feedback")
+ASKED = ("/invocations", "/predict", "/explain", "/feedback")
 EDGES = [i / 10 for i in range(11)]
 
 
@@ -63,6 +63,9 @@ class Faulty:
         if scope["type"] == "http" and scope["path"] in ASKED:
             await asyncio.sleep(1e9 if faults.get("hang") else faults.get("slow", 0) / 1000)
             if random.random() < faults.get("errors", 0):
+                # In a cloud's endpoint a server is the one that counts.
+                if behind := getattr(self.app, "_server", None):
+                    behind.metrics.answered(500, 0.0)
                 await answer(send, 500, {"detail": "planted"})
                 return
         if faults.get("mute") and scope["path"] == "/metrics":
@@ -186,7 +189,8 @@ class Toy:
 
 
 def main() -> None:
-    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    words = [word for word in sys.argv[1:] if word != "serve"]  # SageMaker's
+    given = dict(zip(words[::2], words[1::2], strict=True))
     folder = Path(given["--model"])
     path = folder / FAULT
     faults = json.loads(path.read_text()) if path.is_file() else {}

@@ -18,6 +18,9 @@ OWN = {
 SETTINGS = {"ENV", "UV_LOCKED"}
 # Jobs that only one platform has, because what they call is that platform's.
 EXTRA = {("github", "candidate", "scan")}
+# Providers that jobs log in to; one platform has no documented way to one of them without a key.
+CLOUDS = {"azure", "aws", "gcp"}
+KEYED = {("azure-devops", "aws")}
 # Where an image goes, and who signs it, is each platform's own.
 OWN_WAY = {"container": {"token", "variables"}}
 # What GitLab's files can't say: a job gets all variables of its environment, the token among them.
@@ -41,6 +44,7 @@ class Job:
     inputs: dict[str, str] = field(default_factory=dict)  # variables, of what the starter gave
     settings: dict[str, str] = field(default_factory=dict)
     token: bool = False
+    login: bool = False  # at the provider, by its own identity, unless it is a fork's
     timeout: int = 0
     prepared: bool = False  # it begins with the checkout and the set-up
     keeps: bool = False  # the checkout removes nothing that is there: a service runs from it
@@ -48,6 +52,7 @@ class Job:
     workflow: str = field(default="", compare=False)  # the variable WORKFLOW
     secrets: set[str] = field(default_factory=set, compare=False)
     permissions: dict[str, str] = field(default_factory=dict, compare=False)
+    identity: set[str] = field(default_factory=set, compare=False)  # variables of its login
     roots: dict[str, str] = field(default_factory=dict, compare=False)  # of uploads
     places: dict[str, str] = field(default_factory=dict, compare=False)  # of downloads
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
@@ -73,9 +78,15 @@ class Pipelines:
     """The workflows of a project, and its environments in order, with their approvals."""
 
     platform: str
+    provider: str
     tags: bool  # a release adds some to git
     workflows: dict[str, Workflow]
     environments: dict[str, int]
+
+    @property
+    def keyless(self) -> bool:
+        """Whether jobs log in to the provider."""
+        return self.provider in CLOUDS and (self.platform, self.provider) not in KEYED
 
     def jobs(self) -> Iterator[tuple[str, str, Job]]:
         """Yield each job, after the names of its workflow and itself."""
@@ -99,7 +110,7 @@ def read(tree: Path) -> Pipelines:
     platform = answers["ci"]
     workflows = READERS[platform](tree)
     tags = answers["registry"] == "gto" or answers["promotion"] == "deploy-code"
-    found = Pipelines(platform, tags, workflows, environments)
+    found = Pipelines(platform, answers["provider"], tags, workflows, environments)
     for name, workflow in found.workflows.items():
         for job in workflow.jobs.values():
             job.workflow = name if job.workflow == "its name" else job.workflow
@@ -153,6 +164,8 @@ def differences(one: Pipelines, other: Pipelines) -> list[str]:
         return {job: jobs[job] for job in jobs if (pipelines.platform, name, job) not in EXTRA}
 
     unsaid = UNSAID.get(one.platform, set()) | UNSAID.get(other.platform, set())
+    if one.keyless != other.keyless:
+        unsaid = unsaid | {"login"}
     parts = {part.name for part in fields(Job) if part.compare} - unsaid
     compare("workflows", sorted(one.workflows), sorted(other.workflows))
     for name in sorted(one.workflows.keys() & other.workflows.keys()):
@@ -176,6 +189,8 @@ CONDITIONS = {
     # Where nothing was trained there is nothing to show.
     "!cancelled() && needs.train.result != 'skipped'": "always",
 }
+FORK = "github.event.pull_request.head.repo.fork"
+IDENTITY = re.compile("(AWS|AZURE|GCP)_")
 # A group of one branch, or of the repository; whether its older run is cancelled.
 GROUPS = {
     ("${{ github.workflow }}-${{ github.ref }}", True): "newest",
@@ -217,13 +232,21 @@ def github_called(row: dict[str, Any], text: dict[str, Any]) -> Any:
     return {**yaml.safe_load(made), **{key: row[key] for key in ("needs", "if") if key in row}}
 
 
+def github_login(tree: Path) -> set[str]:
+    """Return the variables that the set-up logs a job in by; a fork's it never does."""
+    steps = load(tree / ".github/actions/setup/action.yml")["runs"]["steps"]
+    logins = [step for step in steps if step.get("if", "").endswith(f" && !{FORK}")]
+    return set(re.findall(r"\benv\.(\w+)", yaml.safe_dump(logins)))
+
+
 def github(tree: Path) -> dict[str, Workflow]:
     """Read .github/workflows."""
+    login = github_login(tree)
     return {
         name: Workflow(
             on=github_triggers(text["on"]),
             concurrency=GROUPS.get(tuple(text.get("concurrency", {}).values()), ""),
-            jobs={title: github_job(row, text) for title, row in text["jobs"].items()},
+            jobs={title: github_job(row, text, login) for title, row in text["jobs"].items()},
             permissions=text.get("permissions", {"": "all"}),
         )
         for name, text in github_files(tree).items()
@@ -265,10 +288,10 @@ def github_root(paths: list[str]) -> str:
     return paths[0].rstrip("/") if paths[0].endswith("/") else str(PurePosixPath(paths[0]).parent)
 
 
-def github_job(row: dict[str, Any], text: dict[str, Any]) -> Job:
+def github_job(row: dict[str, Any], text: dict[str, Any], login: set[str]) -> Job:
     """Read a job."""
-    variables = {**text.get("env", {}), **row.get("env", {})}
-    env = {name: expression(value) for name, value in variables.items()}
+    given_env = {**text.get("env", {}), **row.get("env", {})}
+    env = {name: expression(value) for name, value in given_env.items()}
     steps = row["steps"]
     uses = [step.get("uses", "").split("@")[0] for step in steps]
     up = [step for name, step in zip(uses, steps, strict=True) if name.endswith("/upload-artifact")]
@@ -277,6 +300,9 @@ def github_job(row: dict[str, Any], text: dict[str, Any]) -> Job:
     whens = {CONDITIONS[expression(step.get("if", ""))] for step in up} or {"success"}
     places = {given.get("name") or given["pattern"]: given.get("path", ".") for given in down}
     named = set(re.findall(r"(?:vars|secrets)\.(\w+)", yaml.safe_dump(row))) - {"MLOPS_RUNNER"}
+    variables = {name for name in env if re.match(r"(vars|secrets)\.", env[name])} | named
+    identity = {name for name in variables if IDENTITY.match(name)}
+    permissions = row.get("permissions", text.get("permissions", {"": "all"}))
     needs = row.get("needs", [])
     return Job(
         needs={needs} if isinstance(needs, str) else set(needs),
@@ -287,17 +313,21 @@ def github_job(row: dict[str, Any], text: dict[str, Any]) -> Job:
         uploads={name: plain(paths) for name, paths in uploads.items()},
         upload_when=", ".join(sorted(whens)),
         downloads=set(places),
-        variables={name for name in env if re.match(r"(vars|secrets)\.", env[name])} | named,
+        variables=variables - identity,
         inputs=given(env),
         settings={name: env[name] for name in SETTINGS & set(env) if "." not in env[name]},
         token=env.get("GITHUB_TOKEN") == "github.token",
+        login=bool(login)
+        and all(env.get(name) == f"vars.{name}" for name in login)
+        and permissions.get("id-token") == "write",
         timeout=row.get("timeout-minutes", 0),
         prepared=uses[:2] == ["actions/checkout", "./.github/actions/setup"]
         and steps[0]["with"].items() >= {"fetch-depth": 0, "persist-credentials": False}.items(),
         keeps=steps[0].get("with", {}).get("clean") is False,
         workflow={"github.workflow": "its name"}.get(env.get("WORKFLOW", ""), ""),
         secrets=set(re.findall(r"secrets\.(\w+)", yaml.safe_dump(row))),
-        permissions=row.get("permissions", text.get("permissions", {"": "all"})),
+        permissions=permissions,
+        identity=identity,
         roots={name: github_root(paths) for name, paths in uploads.items()},
         places=places,
         raw=row,
@@ -411,8 +441,10 @@ def gitlab_job(title: str, rows: dict[str, Any]) -> Job:
         },
         settings=env,
         timeout=int(row.get("timeout", "0 minutes").removesuffix(" minutes")),
-        prepared=row["before_script"][-1:] == ["make setup"]
-        and row["variables"]["GIT_DEPTH"] == "0",
+        login="IDENTITY_TOKEN" in row.get("id_tokens", {})
+        and any('"$IDENTITY_TOKEN" > .git/identity-token' in line for line in row["before_script"])
+        and any("/.git/identity" in str(value) for value in row["variables"].values()),
+        prepared="make setup" in row["before_script"] and row["variables"]["GIT_DEPTH"] == "0",
         keeps=row["variables"].get("GIT_CLEAN_FLAGS") == "none",
         raw=row,
     )
@@ -425,6 +457,7 @@ AZURE_CONDITIONS = {
     "not(canceled())": "always",
     "and(not(canceled()), ne(dependencies.train.result, 'Skipped'))": "always",
 }
+NO_FORK = "and(succeeded(), ne(variables['System.PullRequest.IsFork'], 'True'))"
 CHECKOUT = {
     "checkout": "self",
     "fetchDepth": "0",
@@ -600,10 +633,12 @@ def azure_job(row: dict[str, Any], slug: str) -> Job:
         given["artifactName"]: given["targetPath"].removeprefix(WORKSPACE).strip("/") or "."
         for given in down
     }
+    environment = " and ".join(sorted(set(groups)))
+    logins = [step for step in steps if step.get("task") == "AzureCLI@2"]
     return Job(
         needs=set(listed(row.get("dependsOn"))),
         when=AZURE_CONDITIONS[row.get("condition", "")],
-        environment=" and ".join(sorted(set(groups))),
+        environment=environment,
         stays=row["pool"].get("name") == "inputs.runner",
         run=[line for step in own for line in azure_lines(step)],
         uploads=uploads,
@@ -615,6 +650,8 @@ def azure_job(row: dict[str, Any], slug: str) -> Job:
             name: settings[name] for name in SETTINGS & set(settings) if "." not in settings[name]
         },
         token=env.get("SYSTEM_ACCESSTOKEN") == "$(System.AccessToken)",
+        login=[(step["inputs"]["azureSubscription"], step["condition"]) for step in logins]
+        == [(f"{slug}-{environment}", NO_FORK)],
         timeout=int(row.get("timeoutInMinutes", 0)),
         prepared=CHECKOUT.items() <= {k: str(v).lower() for k, v in steps[0].items()}.items(),
         keeps=str(steps[0].get("clean")).lower() == "false",

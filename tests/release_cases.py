@@ -414,7 +414,7 @@ def doomed() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Journal.append = last
-    controller.TICK, controller.LEASE = 0.1, 2.0
+    LocalTarget.poll, controller.LEASE = 0.1, 2.0
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

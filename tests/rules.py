@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipelines import EXTRA, OWN_WAY, Job, Pipelines, Workflow
+from pipelines import CLOUDS, EXTRA, OWN_WAY, Job, Pipelines, Workflow
 
 Node = tuple[str, str]  # a workflow and its job
 
@@ -13,6 +13,11 @@ Node = tuple[str, str]  # a workflow and its job
 EFFECTS = {"cd", "deploy", "image", "register", "release", "release-data", "sign"}
 EFFECTS |= {"roll-forward", "rollback", "ci-publish", "ci-start", "$ACTION"}
 TRAINING = {"candidate", "pipeline", "pr-training", "refine", "retrain", "tune", "ci-retrain"}
+# Targets that read or write at the provider: data, versions, images, what answers. A sample of
+# `pipeline` stays on the runner.
+PROVIDED = (EFFECTS | TRAINING | {"ci-plan", "ci-share", "ci-version", "data", "test-system"}) - {
+    "pipeline"
+}
 # What a target needs of GitHub beyond reading the code.
 PERMISSIONS = {
     "ci-alert": {"issues": "write"},
@@ -23,6 +28,8 @@ PERMISSIONS = {
     "image": {"packages": "write"},
     "sign": {"id-token": "write", "packages": "write"},
 }
+# The same, where the image goes to the provider.
+ELSEWHERE = {"image": dict[str, str](), "sign": {"id-token": "write"}}
 # The same, where a release adds tags to git.
 TAGS = {"deploy": {"contents": "write"}, "$ACTION": {"contents": "write"}}
 # What GitHub's own scans need: to read the run, and to write what they find.
@@ -171,6 +178,28 @@ def is_time(cron: str) -> bool:
     )
 
 
+def provided(pipelines: Pipelines, job: Job) -> bool:
+    """Tell whether a job must log in to the provider."""
+    return pipelines.keyless and bool(PROVIDED & {*job.targets})
+
+
+def logged_in(pipelines: Pipelines) -> list[str]:
+    """A job logs in if it works at the provider, as its environment; no other has an identity."""
+    found = []
+    for name, title, job in pipelines.jobs():
+        wanted = provided(pipelines, job)
+        if job.login != wanted:
+            found.append(f"{name}.{title}: logs in: {job.login}, should: {wanted}")
+        if job.login and not job.environment:
+            found.append(f"{name}.{title}: logs in as a branch, not as an environment")
+        if pipelines.platform == "gitlab":
+            tokens = {"IDENTITY_TOKEN"} if wanted else set()
+            tokens |= {"SIGSTORE_ID_TOKEN"} if "sign" in job.targets else set()
+            if (has := {*job.raw.get("id_tokens", {})}) != tokens:
+                found.append(f"{name}.{title}: has tokens {has}, needs {tokens}")
+    return found
+
+
 def least(pipelines: Pipelines) -> list[str]:
     """A job may do what its targets need, and no more; a workflow may do nothing."""
     found = []
@@ -179,13 +208,15 @@ def least(pipelines: Pipelines) -> list[str]:
             f"{name}: {w.permissions}" for name, w in pipelines.workflows.items() if w.permissions
         ]
     rights = PERMISSIONS | (TAGS if pipelines.tags else {})
+    rights |= ELSEWHERE if pipelines.provider in CLOUDS else {}
     for name, title, job in pipelines.jobs():
         needed = {k: v for target in job.targets for k, v in rights.get(target, {}).items()}
         if pipelines.platform == "github":
+            identity = {"id-token": "write"} if provided(pipelines, job) else {}
             may = (
                 SCAN
                 if (pipelines.platform, name, title) in EXTRA
-                else {"contents": "read", **needed}
+                else {"contents": "read", **needed, **identity}
             )
             if job.permissions != may:
                 found.append(f"{name}.{title}: may {job.permissions}, needs {may}")
@@ -290,7 +321,7 @@ def known(pipelines: Pipelines, tree: Path) -> list[str]:
         defined = {row["name"] for row in job.raw.get("variables", ()) if "name" in row}
         if pipelines.platform == "azure-devops" and job.variables - defined:
             found.append(f"{name}.{title}: {job.variables - defined} would be the text $(...)")
-        for variable in sorted(job.variables):
+        for variable in sorted(job.variables | job.identity):
             if variable not in variables:
                 found.append(f"{name}.{title}: {variable} is on no list")
             elif pipelines.platform == "github" and variables[variable] != (
@@ -303,7 +334,7 @@ def known(pipelines: Pipelines, tree: Path) -> list[str]:
 def mapped(pipelines: Pipelines) -> set[str]:
     """Return the variables that jobs are given, or run by."""
     runner = {"MLOPS_RUNNER" for _, _, job in pipelines.jobs() if job.stays}
-    return runner.union(*(job.variables for _, _, job in pipelines.jobs()))
+    return runner.union(*(job.variables | job.identity for _, _, job in pipelines.jobs()))
 
 
 RULES: list[Callable[[Pipelines], list[str]]] = [
@@ -314,6 +345,7 @@ RULES: list[Callable[[Pipelines], list[str]]] = [
     bounded,
     concurrent,
     timely,
+    logged_in,
     least,
     prepared,
     told,

@@ -225,8 +225,10 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gitlab]:
     folder = tmp_path_factory.mktemp("gitlab")
     project = start(folder / "flight-delays", ci="gitlab")
     project.write("params.yaml", ("first: 2013-01", "first: 2013-04"), ("2013-08", "2013-07"))
-    project.write(".dvc/config", ("../../flight-delays-storage", f"{folder}/storage"))
-    (folder / "storage").mkdir()
+    # A runner that stays: what lies beside one job's checkout no other job sees.
+    project.write(".dvc/config", ("../../flight-delays-", f"{folder}/"))
+    for remote in ("storage", "production"):
+        (folder / remote).mkdir()
     project.commit("Four months")
     publish(project)
     api = Api()

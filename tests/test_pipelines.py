@@ -1,10 +1,15 @@
 """Pipelines are valid on their platform, the same on all three, and safe; every check can fail."""
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import threading
 from collections.abc import Iterator
 from functools import cache
-from itertools import product
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +19,64 @@ import trees
 from conftest import ROOT
 from jinja2 import Environment, meta
 from linters import LINTERS
-from pipelines import Pipelines, differences, read
+from pipelines import Pipelines, azure_steps, differences, load, read
 from rules import CONTRACT, RULES, mapped, variables_of
 
 PLATFORMS = trees.choices("ci")
 FILES = [".github", ".gitlab", ".gitlab-ci.yml", "azure-pipelines", ".azuredevops", "renovate.json"]
 # The answers that pipelines are made of. Of the environments: none, one, two and all between.
-ENVIRONMENTS = [trees.values("environments")[number] for number in (0, 2, 5, -1)]
+# Of the registries the one that is in git, and another. Kubernetes' pipelines are those of local.
 VALUES: dict[str, list[Any]] = {
-    "environments": ENVIRONMENTS,
+    "environments": [trees.values("environments")[number] for number in (0, 2, 5, -1)],
+    "provider": ["local", "azure", "aws", "gcp"],
     "serving": [["online", "batch"], ["batch"]],
     "project_slug": trees.TEXTS["project_slug"],
+    "registry": ["mlflow", "gto"],
 }
-for name in ("registry", "promotion", "pr_training", "retrain", "oversight", "python_version"):
+for name in ("promotion", "pr_training", "retrain", "oversight", "python_version"):
     VALUES[name] = trees.values(name)
 # Tags are pushed for the latter two.
 TAGS = [("mlflow", "deploy-model"), ("mlflow", "deploy-code"), ("gto", "deploy-model")]
-# A file is made of one of them, or of two with these.
+# Any two answers that a file is made of meet in one of them.
 COMBINATIONS = [
-    {name: values[number % len(values)] for name, values in VALUES.items()}
-    | dict(registry=registry, promotion=promotion)
-    for registry, promotion in TAGS
-    for number, _ in enumerate(ENVIRONMENTS)
+    {name: values[(one + other) % len(values)] for name, values in VALUES.items()}
+    | dict(zip(("registry", "promotion"), TAGS[(one + other) % len(TAGS)], strict=True))
+    | {"environments": VALUES["environments"][one], "provider": VALUES["provider"][other]}
+    for one, other in product(range(4), repeat=2)
 ]
 
 
-def test_every_file_is_rendered_in_every_way() -> None:
+def answers_in(path: Path) -> set[str]:
+    """Return the answers that a file is made of, with those of what it includes."""
     environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    parsed = environment.parse(path.read_text(encoding="utf-8"))
+    included = {*meta.find_referenced_templates(parsed)} - {None}
+    parts = (answers_in(trees.template() / str(name)) for name in included)
+    return meta.find_undeclared_variables(parsed).union(*parts)
+
+
+def test_any_two_answers_of_a_file_meet() -> None:
     root = trees.template() / "template"
     made = {path.relative_to(root): path for path in root.rglob("*.jinja")}
     made = {name: made[name] for name in made if name.parts[0].removesuffix(".jinja") in FILES}
     assert len(made) > len(PLATFORMS)
     for name, path in made.items():
-        names = meta.find_undeclared_variables(environment.parse(path.read_text(encoding="utf-8")))
         # What is computed has as many values as what it is computed from.
         given = {"cron": "retrain", "tags_pushed": "registry"}
-        used = sorted({given.get(n, n) for n in names} - {*trees.TEXTS})
-        rows = [[row[n] for n in used] for row in COMBINATIONS]
-        missing = [way for way in product(*(VALUES[n] for n in used)) if [*way] not in rows]
-        assert not missing, f"{name} is made of {used}"
+        used = sorted({given.get(n, n) for n in answers_in(path)} - {*trees.TEXTS})
+        for some in combinations(used, min(2, len(used))):
+            rows = [[row[n] for n in some] for row in COMBINATIONS]
+            missing = [way for way in product(*(VALUES[n] for n in some)) if [*way] not in rows]
+            assert not missing, f"{name} is made of {some}"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_only_clouds_are_logged_in_to(platform: str) -> None:
+    local, cluster = (
+        {name: path.read_bytes() for name, path in trees.files(tree) if name.split("/")[0] in FILES}
+        for tree in (trees.rendered(ci=platform, provider=p) for p in ("local", "kubernetes"))
+    )
+    assert local == cluster
 
 
 # Linters ----------------------------------------------------------------------
@@ -180,9 +204,10 @@ def plant(path: Path, old: str, new: str) -> None:
 
 # The graph and the contract ---------------------------------------------------
 @cache
-def pipelines(platform: str, number: int = -1) -> Pipelines:
-    """Return the pipelines of a combination, or of the default answers."""
-    return read(trees.rendered(ci=platform, **COMBINATIONS[number] if number >= 0 else {}))
+def pipelines(platform: str, number: int = -1, provider: str = "local") -> Pipelines:
+    """Return the pipelines of a combination, or of the default answers at a provider."""
+    answers = COMBINATIONS[number] if number >= 0 else {"provider": provider}
+    return read(trees.rendered(ci=platform, **answers))
 
 
 @pytest.mark.parametrize("number", range(len(COMBINATIONS)))
@@ -208,7 +233,8 @@ def test_rules_hold(platform: str, number: int) -> None:
 
 def test_no_variable_is_left_over() -> None:
     variables = set(variables_of(trees.rendered()))
-    assert variables == set().union(*(mapped(pipelines(platform)) for platform in PLATFORMS))
+    ways = product(PLATFORMS, VALUES["provider"])
+    assert variables == set().union(*(mapped(pipelines(*way, provider=p)) for *way, p in ways))
 
 
 MANUAL = "[{ when: manual, allow_failure: false }]"
@@ -237,6 +263,46 @@ GRAPH_PLANTS = [
         "quality.check: has a token: True",
     ),
     ("azure/quality", CHECK, f"{CHECK}\n        {AZURE_TOKEN}", "quality.check: has a token: True"),
+    # A login that is missing, of no use, a fork's, or somebody else's.
+    (".github/actions/setup/action.yml@aws", "if: env.AWS", "if: env.AWZ", "logs in: False"),
+    (
+        ".github/actions/setup/action.yml@azure",
+        " && !github.event",
+        " && github.event",
+        "in: False",
+    ),
+    ("github/release@gcp", "      id-token: write # logs in\n", "", "release.plan: logs in: False"),
+    (
+        "github/deploy@aws",
+        "vars.AWS_ROLE_ARN",
+        "secrets.AWS_ROLE_ARN",
+        "release.prod: logs in: Fal",
+    ),
+    ("github/quality@aws", "contents: read", "id-token: write", "quality.check: may "),
+    ("github/integrate@azure", "contents: read", "id-token: write", "integrate.check: may "),
+    ("github/data@gcp", "    environment: dev", "    name: dev", "check: logs in as a branch"),
+    ("gitlab/common@aws", "    IDENTITY_TOKEN:", "    TOKEN:", "integrate.train: logs in: False"),
+    (
+        "gitlab/common@gcp",
+        "/.git/identity.json",
+        "/identity.json",
+        "retrain.register: logs in: Fal",
+    ),
+    (
+        "gitlab/quality@aws",
+        "check:\n",
+        "check:\n  extends: .login\n",
+        "quality.check: logs in: True",
+    ),
+    ("gitlab/integrate@azure", "SIGSTORE_ID", "SIGNING_ID", "integrate.container: has tokens"),
+    ("azure/steps/setup@azure", ", 'True'", ", 'False'", "integrate.train: logs in: False"),
+    (
+        "azure/tune@gcp",
+        "connection: flight-delays-dev",
+        "connection: other",
+        "search: logs in: False",
+    ),
+    ("azure/stages/deploy@gcp", "delays-$", "delay-$", "release.prod.login: "),
     # What changes what others see, before anybody has agreed.
     ("github/quality", "make check ARGS=integration", "make deploy", "package: runs make deploy"),
     ("gitlab/candidate", "make ci-share", "make register", "candidate.train: runs make reg"),
@@ -315,16 +381,120 @@ GRAPH_PLANTS = [
 
 @pytest.mark.parametrize(("file", "old", "new", "report"), GRAPH_PLANTS)
 def test_graph_reports(file: str, old: str, new: str, report: str, tmp_path: Path) -> None:
+    file, _, provider = file.partition("@")
     platform, path = place(file)
-    clean = trees.rendered(ci=platform)
+    clean = trees.rendered(ci=platform, provider=provider or "local")
     tree = shutil.copytree(clean, tmp_path / "tree")
     plant(tree / path, old, new)
     found = {*faults(tree), *deviations(read(tree))}
-    found -= {*faults(clean), *deviations(pipelines(platform))}
+    found -= {*faults(clean), *deviations(read(clean))}
     assert [line for line in found if report in line], found
 
 
 def deviations(mine: Pipelines) -> list[str]:
     """Return what pipelines do otherwise than those of another platform."""
-    others = [pipelines(name) for name in PLATFORMS if name != mine.platform]
+    names = [name for name in PLATFORMS if name != mine.platform]
+    others = [pipelines(name, provider=mine.provider) for name in names]
     return [line for other in others for line in differences(mine, other)]
+
+
+# The logins' own scripts --------------------------------------------------------
+def ran(script: str, folder: Path, **variables: str) -> str:
+    """Run a script of a job in a folder; return what it prints."""
+    env = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", **variables}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def google(path: Path, token: Path) -> None:
+    """Check the file by which Google's libraries find an identity token."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert said["credential_source"] == {"file": str(token)}
+    assert said["audience"] == "//iam.googleapis.com/projects/1"
+    assert "/serviceAccounts/me@example.com:" in said["service_account_impersonation_url"]
+
+
+GOOGLE = {"GCP_PROVIDER": "projects/1", "GCP_SERVICE_ACCOUNT": "me@example.com"}
+
+
+def test_azures_token_is_renewed_on_github_until_the_job_ends(tmp_path: Path) -> None:
+    asked, there = list[tuple[str, str]](), list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            there.append(token.read_text() if token.exists() else "")
+            self.send_response(500 if len(asked) == 2 else 200)  # one that fails changes nothing
+            self.end_headers()
+            self.wfile.write(json.dumps({"value": f"token {len(asked)}"}).encode())
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    action = load(trees.rendered(provider="azure") / ".github/actions/setup/action.yml")
+    (login,) = (step["run"] for step in action["runs"]["steps"] if "AZURE" in step.get("if", ""))
+    token, sleep = tmp_path / "azure-token", tmp_path / "sleep"
+    for name in ("asleep", "word"):  # sleep says that it sleeps, and does so until it hears a word
+        os.mkfifo(tmp_path / name)
+    sleep.write_text('#!/bin/sh\necho > asleep; read word < word && [ "$word" = on ]\n')
+    sleep.chmod(0o755)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ran(
+        login,
+        tmp_path,
+        AZURE_FEDERATED_TOKEN_FILE=str(token),
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN="mine",
+        ACTIONS_ID_TOKEN_REQUEST_URL=f"http://127.0.0.1:{server.server_port}/?version=1",
+    )
+    for word in ("on", "on", "off"):
+        ran(f"timeout 60 sh -c 'cat asleep; echo {word} > word'", tmp_path)
+    server.shutdown()
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert [*there, token.read_text()] == ["", "token 1", "token 1", "token 3"]
+    assert {*asked} == {("/?version=1&audience=api://AzureADTokenExchange", "bearer mine")}
+
+
+@pytest.mark.parametrize("provider", ["azure", "aws", "gcp"])
+def test_gitlabs_token_is_where_libraries_look(provider: str, tmp_path: Path) -> None:
+    jobs = pipelines("gitlab", provider=provider).workflows["integrate"].jobs
+    (tmp_path / ".git").mkdir()
+    token = tmp_path / ".git/identity-token"
+    for name in ("train", "container"):
+        row = jobs[name].raw
+        lines = [line for line in row["before_script"] if ".git/" in line]
+        ran("\n".join(lines), tmp_path, IDENTITY_TOKEN=name, CI_PROJECT_DIR=str(tmp_path), **GOOGLE)
+        assert token.read_text() == name
+        assert token.stat().st_mode & 0o777 == 0o600
+        (place,) = (v for v in row["variables"].values() if "/.git/" in str(v))
+        path = Path(place.replace("$CI_PROJECT_DIR", str(tmp_path)))
+        google(path, token) if provider == "gcp" else path.samefile(token)
+
+
+@pytest.mark.parametrize("provider", ["azure", "gcp"])
+def test_azure_pipelines_token_is_where_libraries_look(provider: str, tmp_path: Path) -> None:
+    steps = azure_steps(
+        pipelines("azure-devops", provider=provider).workflows["tune"].jobs["search"].raw
+    )
+    (script,) = (step["inputs"]["inlineScript"] for step in steps if "AzureCLI" in str(step))
+    said = ran(
+        script,
+        tmp_path,
+        AGENT_TEMPDIRECTORY=str(tmp_path),
+        idToken="mine",
+        servicePrincipalId="me",
+        tenantId="here",
+        **GOOGLE,
+    )
+    variables = dict(
+        re.findall(r"^##vso\[task.setvariable variable=(\w+)\](.*)$", said, re.MULTILINE)
+    )
+    token = tmp_path / "identity-token"
+    assert token.read_text() == "mine"
+    assert token.stat().st_mode & 0o777 == 0o600
+    if provider == "gcp":
+        google(Path(variables["GOOGLE_APPLICATION_CREDENTIALS"]), token)
+    else:
+        names = ("AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID")
+        assert variables == dict(zip(names, ("me", str(token), "here"), strict=True))

@@ -96,14 +96,16 @@ def test_bad_choice_is_refused(name: str, value: Any, reason: str, tmp_path: Pat
 def test_names_in_use_are_reserved() -> None:
     """The list in copier.yml keeps up with Python, the dependencies and the folders."""
     reserved = re.sub(r"\{#.*?#\}", "", trees.QUESTIONS["reserved_names"]["default"]).split()
-    tree = trees.changed("registry", "gto")
-    project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
-    lists = [
-        project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"].values(),
-        *project["dependency-groups"].values(),
-        project["build-system"]["requires"],
-    ]
+    lists: list[list[str]] = []
+    for provider in trees.values("provider"):
+        tree = trees.rendered(provider=provider, registry="gto", training="ray")
+        project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
+        lists += [
+            project["project"]["dependencies"],
+            *project["project"]["optional-dependencies"].values(),
+            *project["dependency-groups"].values(),
+            project["build-system"]["requires"],
+        ]
     used = {re.split(r"[^\w-]", row)[0].replace("-", "_") for rows in lists for row in rows}
     used |= {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names, "src", "tests"}
     used |= {
@@ -141,9 +143,14 @@ def test_answers_file_holds_what_was_asked() -> None:
 
 @pytest.mark.parametrize("name", trees.ASKED)
 def test_every_answer_has_an_effect(name: str) -> None:
-    rendered = {repr(value): trees.changed(name, value) for value in trees.values(name)}
-    assert len(rendered) > 1
-    assert not idle(rendered)
+    """On every provider that an answer needs."""
+    values = trees.values(name)
+    assert len(values) > 1
+    for provider in {trees.home(name, value) for value in values}:
+        given = [{**trees.BASE, "provider": provider, name: value} for value in values]
+        assert not idle(
+            {repr(one[name]): trees.rendered(**one) for one in given if trees.supported(one)}
+        )
 
 
 def test_an_idle_answer_is_reported(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ from checks import (
 )
 from conftest import ROOT
 
-ROWS = AllPairs([trees.values(name) for name in trees.ASKED])
+ROWS = AllPairs(
+    [trees.values(name) for name in trees.ASKED],
+    filter_func=lambda row: trees.supported(dict(zip(trees.ASKED, row, strict=False))),
+)
 COMBINATIONS = [dict(zip(trees.ASKED, row, strict=True)) for row in ROWS]
 
 

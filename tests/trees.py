@@ -35,6 +35,9 @@ TEXTS: dict[str, list[str]] = {
     "contact": ["ml-team@example.com", "a@b.c", "a.b_c%d+e-f@" + "x-y." * 15 + "example1"],
 }
 
+# Where a choice works: the table of support.
+SUPPORT: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(CONFIG["support"]["default"])
+
 # What an answer of several choices must hold.
 NEEDED = {"environments": {"dev", "prod"}}
 
@@ -75,9 +78,29 @@ def rendered(**answers: Any) -> Path:
     return _rendered(json.dumps(answers, sort_keys=True))
 
 
+def supported(answers: dict[str, Any]) -> bool:
+    """Tell whether the table of support has these answers, of which some may not be given yet.
+
+    Without requests to answer there is no strategy, so none is asked for.
+    """
+    provider = answers.get("provider")
+    return all(
+        provider in (None, *limits[answers[name]]["providers"])
+        for name, limits in SUPPORT.items()
+        if answers.get(name) in limits
+        and (name != "strategy" or "online" in answers.get("serving", ["online"]))
+    )
+
+
+def home(name: str, value: Any) -> str:
+    """Return a provider that goes with an answer."""
+    limit = SUPPORT.get(name, {}).get(value) if isinstance(value, str) else None
+    return str(limit["providers"][0]) if limit else str(BASE["provider"])
+
+
 def changed(name: str, value: Any) -> Path:
     """Return the tree of ``BASE`` with another answer to one question."""
-    return rendered(**{**BASE, name: value})
+    return rendered(**{**BASE, "provider": home(name, value), name: value})
 
 
 def choices(name: str) -> list[Any]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class NoNewDataError(MlopsError):
 def reproduce(timeout: int | None = None, until: str = "", anew: str = "") -> None:
     """Run what has changed of the pipeline; on a CI platform, only what no other job has run.
 
+    Where the environment trains in jobs, a job does it, and its outputs are brought here.
+
     Args:
         timeout: seconds after which it is ended.
         until: the last stage; all of them if empty.
@@ -47,7 +50,10 @@ def reproduce(timeout: int | None = None, until: str = "", anew: str = "") -> No
     Raises:
         MlopsError: with the exit code of the stage that failed, or 124 after ``timeout`` seconds.
     """
-    load_settings()  # an unknown environment is refused before anything runs
+    options = {"--until": until, "--anew": anew}
+    given = [word for name, value in options.items() if value for word in (name, value)]
+    if submitted("pipeline", *given, timeout=timeout):
+        return
     bring_parent(load_params(), Paths())
     pipeline.forget(Paths())
     command = [sys.executable, "-m", "dvc", "repro"]
@@ -64,6 +70,14 @@ def reproduce(timeout: int | None = None, until: str = "", anew: str = "") -> No
         ) from None
     if failed:
         raise pipeline.failure(Paths()) or PipelineError("The pipeline stopped: DVC says why.", 1)
+
+
+def submitted(*command: str, timeout: int | None = None) -> bool:
+    """Run a command as a job if the environment trains in jobs; tell whether it does."""
+    if load_settings().training.where != "job":
+        return False
+    import_module(".jobs", __package__).run(list(command), timeout)
+    return True
 
 
 def sample(share: float) -> Path:

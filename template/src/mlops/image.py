@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from . import candidate, project
 from .errors import MlopsError
 from .lineage import git_state, now, sha256
 from .scorer import SERVED
+from .settings import environment_name, load_settings
 
 # Each takes the same words; only Docker's format, which these two must be asked for, has a
 # HEALTHCHECK.
@@ -61,6 +63,19 @@ def build(number: int, repository: str, run: str) -> str:
     PROVENANCE.write_text(text + "\n", encoding="utf-8")
     MADE.write_text(name + "\n", encoding="utf-8")
     return name
+
+
+def build_job(name: str) -> str:
+    """Build the image that jobs run in, from uv.lock, push it, and return its name with the digest.
+
+    Args:
+        name: the whole reference, such as ghcr.io/team/name-job:1.
+    """
+    if not name:
+        raise MlopsError("cloud.job_image is empty in the environment's file: name the image.")
+    tool = builder()
+    _run(tool, "build", *BUILD[tool], "--file=Dockerfile.job", f"--tag={name}", ".")
+    return f"{name.rpartition(':')[0]}@{_push(tool, name)}"
 
 
 def sign(key: str) -> str:
@@ -128,8 +143,23 @@ def provenance(number: int, model: Path, run: str) -> dict[str, Any]:
     }
 
 
+def _login(tool: str, name: str) -> None:
+    """Log in where the provider keeps images, as whoever runs this; what signs finds it too."""
+    if project.PROVIDER not in ("azure", "aws", "gcp"):
+        return
+    environment, host = environment_name(), name.partition("/")[0]
+    cloud = import_module("mlops.cloud").open_cloud(load_settings(), environment)
+    if host != cloud.image.partition("/")[0]:  # another registry: whoever pushes has logged in
+        return
+    user, password = cloud.image_login(host)
+    command = [tool, "login", "--username", user, "--password-stdin", host]
+    if subprocess.run(command, input=password, text=True, stdout=subprocess.DEVNULL).returncode:
+        raise MlopsError(f"{tool} login {host} failed: it says why above.")
+
+
 def _push(tool: str, name: str) -> str:
     """Push an image; return the digest that the registry knows it by."""
+    _login(tool, name)
     if tool == "docker":
         told = _run(tool, "push", name, told=True)  # its last line has the digest
     else:

@@ -173,6 +173,7 @@ class Serving(Strict):
     capture_rows: int = Field(default=1_000_000, ge=0)  # kept; the oldest go
     p95_ms: float = Field(default=50.0, gt=0)  # budgets of `mlops bench`
     requests_per_s: float = Field(default=200.0, gt=0)
+    figures: float = Field(default=0.0, ge=0)  # seconds between two lines of counts in its log
 
 
 class Limits(Strict):
@@ -210,6 +211,21 @@ class Release(Strict):
         return steps
 
 
+class Training(Strict):
+    """Where models are trained and hyperparameters searched, and for how long."""
+
+    where: Literal["runner", "job", "ray"] = "runner"  # runner: where the command is given
+    spot: bool = False  # job: on spare capacity, which is cheaper and may be taken away
+    timeout: int = Field(default=6 * 3600, ge=1)  # job: seconds, waiting for a machine included
+
+    @field_validator("where")
+    @classmethod
+    def _made_for(cls, where: str) -> str:
+        if where not in ("runner", project.TRAINING):
+            raise ValueError(f"this project was made with training {project.TRAINING}")
+        return where
+
+
 class Settings(BaseSettings):
     """What differs between environments; MLOPS_<KEY> and MLOPS_<KEY>__<KEY> win over the file."""
 
@@ -224,10 +240,13 @@ class Settings(BaseSettings):
     regulated: bool = False  # a validator and every control must agree, beside the gates
     kind: Literal["experimental", "retraining-baseline"] = "experimental"
     reason: Literal["manual", "schedule", "drift", "new-data"] = "manual"
+    target: str = "local"  # where the model answers: this machine, or the provider
+    cloud: dict[str, Any] = {}  # the provider's names here; src/mlops/cloud/ says which
     image: str = ""
     signing_key: SecretStr | None = None
     api_keys: SecretStr | None = None  # several: separated by commas
     edge_key: SecretStr | None = None  # signs bundles
+    training: Training = Training()
     serving: Serving = Serving()
     release: Release = Release()
 

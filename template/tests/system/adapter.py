@@ -1,6 +1,6 @@
 """An example of an integration: fetches an upstream's records, asks the model, and hands on.
 
-A caller of the service needs its address and a key, and nothing of this repository.
+It needs a way to ask the service, and nothing else of this repository.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import requests
 
 Rows = list[dict[str, Any]]
 Predict = Callable[[Rows], Rows]
+Ask = Callable[[str, Any], tuple[int, dict[str, Any]]]
 
 
 class RefusedError(Exception):
@@ -23,21 +24,23 @@ def relay(upstream: str, predict: Predict, consumer: str) -> int:
     return int(call(f"{consumer}/predictions", rows))
 
 
-def online(address: str, key: str = "") -> Predict:
-    """Return what asks the service at ``address``."""
+def online(ask: Ask) -> Predict:
+    """Return what asks the service by ``ask``, which knows where it is and how to be let in."""
 
     def predict(records: Rows) -> Rows:
-        answer = call(f"{address}/predict", {"records": records}, {"x-api-key": key})
+        status, answer = ask("/predict", {"records": records})
+        if status != 200:
+            raise RefusedError(f"/predict: status {status}: {answer}")
         version = answer["version"]
         return [{"prediction": one, "version": version} for one in answer["predictions"]]
 
     return predict
 
 
-def call(url: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+def call(url: str, body: Any = None) -> Any:
     """Return the answer to a GET, or to a POST of ``body`` as JSON."""
     method = "GET" if body is None else "POST"
-    answer = requests.request(method, url, json=body, headers=headers, timeout=60)
+    answer = requests.request(method, url, json=body, timeout=60)
     if not answer.ok:
         raise RefusedError(f"{url}: status {answer.status_code}: {answer.text}")
     return answer.json()

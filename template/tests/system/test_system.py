@@ -6,6 +6,7 @@ consumer.json, which are the team's: change them with the systems that they stan
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,11 @@ def predict(tmp_path: Path) -> Predict:
 
 
 def service(environment: str) -> Predict:
-    settings = load_settings(environment)
-    address = open_target(environment, settings).state().address
-    if not address:
+    target = open_target(environment, load_settings(environment))
+    if not target.state().address:
         hint = f"`make deploy ENV={environment}`"
         pytest.fail(f"Nothing answers in {environment}: {hint}.", pytrace=False)
-    key = ""
-    if settings.serving.auth == "api-key":
-        from mlops.serve.auth import api_keys
-
-        key = api_keys(settings)[0]
-    return online(address, key)
+    return online(partial(target.ask, None))
 
 
 def batch(records: Rows, folder: Path) -> Rows:

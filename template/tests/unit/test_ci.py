@@ -10,7 +10,8 @@ import pytest
 
 from mlops import candidate, project
 from mlops.ci import steps
-from mlops.ci.variables import VARIABLES
+from mlops.ci.protection import needed
+from mlops.ci.variables import CLOUDS, VARIABLES
 from mlops.errors import MlopsError
 from mlops.lineage import git
 from mlops.settings import Paths
@@ -92,6 +93,8 @@ def test_what_is_missing_is_named(
 ) -> None:
     everything(monkeypatch, home)
     monkeypatch.setattr(project, "REGISTRY", "mlflow")
+    monkeypatch.setattr(project, "CI", "gitlab")  # whose jobs may have any of them
+    monkeypatch.setattr(project, "PROVIDER", CLOUDS.get(name.partition("_")[0], "local"))
     if value is None:
         monkeypatch.delenv(name)
     else:
@@ -109,6 +112,27 @@ def test_what_the_answers_do_not_ask_for_is_not_missing(
     monkeypatch.delenv("MLOPS_API_KEYS")
     monkeypatch.delenv("MLOPS_DEPLOYMENTS")
     steps.ready("release")
+
+
+@pytest.mark.parametrize(
+    ("ci", "provider", "names"),
+    [
+        ("github", "aws", {"AWS_DEFAULT_REGION", "AWS_ROLE_ARN"}),
+        ("gitlab", "azure", {"AZURE_CLIENT_ID", "AZURE_TENANT_ID"}),
+        ("azure-devops", "azure", set()),
+        ("azure-devops", "aws", set()),
+        ("azure-devops", "gcp", {"GCP_PROVIDER", "GCP_SERVICE_ACCOUNT"}),
+        ("github", "kubernetes", set()),
+    ],
+)
+def test_a_login_is_asked_for_where_jobs_log_in(
+    monkeypatch: pytest.MonkeyPatch, ci: str, provider: str, names: set[str]
+) -> None:
+    monkeypatch.setattr(project, "CI", ci)
+    monkeypatch.setattr(project, "PROVIDER", provider)
+    for environment in project.ENVIRONMENTS:  # `make ci-verify` looks for them in each
+        found = {name for name in needed(environment) if name.partition("_")[0] in CLOUDS}
+        assert found == names
 
 
 def test_a_release_needs_the_environments_own_remote_too(

@@ -88,7 +88,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     values = {"NAME": "thing", "TEAM": "some/Some Team", "ENVIRONMENTS": ["dev", "prod"]}
-    for key, value in {**values, "REGISTRY": "mlflow"}.items():
+    for key, value in {**values, "REGISTRY": "mlflow", "PROVIDER": "local"}.items():
         monkeypatch.setattr(project, key, value)
     place, script = Place(tmp_path), tmp_path / "bin" / PLATFORM.TOOL
     script.parent.mkdir()

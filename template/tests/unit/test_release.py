@@ -221,6 +221,8 @@ class Killed(BaseException):
 class Memory:
     """A target that remembers what it was told, and says of each slot what it is told to say."""
 
+    poll = 0.0
+
     def __init__(self, folder: Path) -> None:
         self.stands = State(address="http://here")
         self.challenger: dict[str, Any] = {}
@@ -276,7 +278,6 @@ def environment(home: Path, memory: Any, monkeypatch: pytest.MonkeyPatch) -> Con
     monkeypatch.setattr(controller, "smoke", lambda *of: 4)
     settings = Settings(release=FAST.model_copy(update={"limits": LIMITS}))
     made = Controller("dev", settings, memory, Memory(home), lambda text: None)
-    made.tick = 0
     monkeypatch.setattr(
         controller,
         "verify_version",
@@ -354,7 +355,7 @@ def test_split_traffic_is_leased(environment: Controller, monkeypatch: pytest.Mo
 def test_an_operator_ends_a_release(environment: Controller) -> None:
     def ask_for_the_end(text: str) -> None:
         if "10 %" in text:
-            (environment.journal.folder / controller.ABORT).write_text("it looks odd")
+            environment.journal.ask_abort("it looks odd")
 
     environment.say = ask_for_the_end
     made = environment.release(order(2, environment.settings, "canary"))
@@ -387,7 +388,7 @@ def test_a_rollback_waits_for_the_controller_at_work(environment: Controller) ->
     def ask_for_the_end(text: str) -> None:
         if "10 %" in text:
             thread.start()
-            while not (environment.journal.folder / controller.ABORT).is_file():
+            while environment.journal.abort_asked() is None:
                 time.sleep(0.01)
 
     environment.say = ask_for_the_end
@@ -499,6 +500,29 @@ def test_a_killed_controller_is_resumed_by_the_same_command(
     assert reached >= 8
 
 
+def test_traffic_that_was_left_split_is_given_back(
+    environment: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(since: Any) -> Any:
+        raise Killed
+
+    wanted = order(2, environment.settings, "canary")
+    assert not environment.settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(environment.target, "observe", killed)
+        patch.setattr(environment, "_whole", lambda slots: None)  # as kill -9 runs no handler
+        with pytest.raises(Killed):
+            environment.release(wanted)
+    target: Any = environment.target
+    assert str(target.stands.traffic) == "90/10"
+    with environment.journal.lock():
+        assert not environment.settle()  # somebody is at work
+    assert environment.settle()
+    assert serving(environment)[0] == "100/0"
+    environment.release(wanted)
+    assert serving(environment) == ("100/0", 2, 2)
+
+
 def test_another_version_waits_for_the_interrupted_one(
     environment: Controller, memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -582,8 +606,8 @@ def test_a_hot_fix_needs_no_callers(deployed: Controller, monkeypatch: pytest.Mo
     rates: list[float] = []
 
     @contextlib.contextmanager
-    def callers(environment: str, settings: Settings, number: int) -> Iterator[None]:
-        rates.append(settings.release.rehearsal)
+    def callers(at_work: Controller, number: int) -> Iterator[None]:
+        rates.append(at_work.settings.release.rehearsal)
         yield
 
     monkeypatch.setattr(deploy, "_callers", callers)

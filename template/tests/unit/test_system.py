@@ -62,12 +62,11 @@ def test_a_consumer_names_what_it_misses(needed: dict[str, Any], why: str) -> No
 
 
 def test_a_field_renamed_upstream_is_named(home: Path) -> None:
-    model = home / "models/candidate"
-    with served(Service(model)) as address:
-        assert len(through([RECORD], NEEDED, online(address))) == 1
-        hue = {"hue": "red", "size": 1.0, "count": 3}
-        with pytest.raises(RefusedError, match=r"(?s)/predict: status 422.*colour is missing.*hue"):
-            through([hue], NEEDED, online(address))
+    ask = online(Service(home / "models/candidate").answer)
+    assert len(through([RECORD], NEEDED, ask)) == 1
+    hue = {"hue": "red", "size": 1.0, "count": 3}
+    with pytest.raises(RefusedError, match=r"(?s)/predict: status 422.*colour is missing.*hue"):
+        through([hue], NEEDED, ask)
 
 
 def test_what_is_not_there_is_told_by_its_address() -> None:

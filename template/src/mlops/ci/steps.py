@@ -32,10 +32,15 @@ def ready(job: Job) -> None:
     Raises:
         MlopsError: naming every variable that is missing, and storage that no other job sees.
     """
+    # A provider keeps what stands where; only this machine needs a folder for it.
+    elsewhere = {"MLOPS_DEPLOYMENTS"} if load_settings().target != "local" else set()
     faults = [
         f"{name} is not set ({VARIABLES[name].help})"
         for name in VARIABLES
-        if job in VARIABLES[name].needed and not os.environ.get(name) and asked(name)
+        if name not in elsewhere
+        and job in VARIABLES[name].needed
+        and not os.environ.get(name)
+        and asked(name)
     ]
     faults += [f"{name} is {place}, which no other job sees" for name, place in _own_places(job)]
     if faults:

@@ -1,6 +1,7 @@
 """The command ``mlops``: parse, call one function, print."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +37,8 @@ app.add_typer(pipeline.app)
 app.add_typer(release.app)
 for way in project.SERVING:
     app.add_typer(import_module(f".{way}", __name__).app)
+if project.TRAINING == "job":
+    app.add_typer(import_module(".jobs", __name__).app)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(ci.app, name="ci")
@@ -43,6 +46,8 @@ app.add_typer(ci.app, name="ci")
 
 def main() -> None:
     """Run the command; a refusal is one line and an exit code, not a traceback."""
+    # A job that a platform cancels ends as by Ctrl-C: a release gives the traffic back first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except MlopsError as error:

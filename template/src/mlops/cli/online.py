@@ -27,11 +27,11 @@ def serve(environment: Environment = "dev") -> None:
 @app.command()
 def stop(environment: Environment = "dev") -> None:
     """Take the environment on this machine down."""
-    from ..release.journal import Journal
+    from ..release.journal import open_journal
     from ..release.targets import open_target
 
     enter(environment)
-    with Journal(Paths().deployments / environment).lock():  # not while there is a release
+    with open_journal(environment).lock():  # not while there is a release
         open_target(environment, load_settings(environment)).stop()
     console.print(f"{environment} is down.")
 

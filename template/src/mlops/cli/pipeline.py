@@ -2,13 +2,14 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import MlopsError
-from ..settings import Paths, edit_params, load_params, load_settings
+from ..settings import Paths, edit_params, in_pipeline, load_params, load_settings
 from .base import Number, console, run, table
 
 app = typer.Typer()
@@ -48,14 +49,17 @@ def quality() -> None:
 @app.command()
 def pipeline(
     sample: Annotated[float, typer.Option(help="Share of the records: a look in seconds.")] = 1.0,
-    timeout: Annotated[int, typer.Option(help="Seconds after which it is ended.")] = 6 * 3600,
+    timeout: Annotated[
+        int, typer.Option(help="Seconds after which it is ended; else training.timeout.")
+    ] = 0,
     until: Annotated[str, typer.Option(help="The last stage to run; else all.")] = "",
+    anew: Annotated[str, typer.Option(help="A stage to run even if nothing has changed.")] = "",
 ) -> None:
     """Run what has changed of ingest, validate, prepare, train and evaluate."""
     from .. import candidate
 
     if sample == 1:
-        candidate.reproduce(timeout, until=until)
+        candidate.reproduce(timeout or load_settings().training.timeout, until, anew)
     else:
         folder = candidate.sample(sample)
         console.print((folder / "reports/metrics.json").read_text())
@@ -106,9 +110,18 @@ def tune(
     apply: Annotated[bool, typer.Option(help="Write the best into params.yaml.")] = False,
 ) -> None:
     """Search hyperparameters; run it again to go on."""
-    from ..pipeline import tune
+    from .. import candidate
 
-    best = tune.tune(load_params(), Paths(), trials or None)
+    settings = load_settings()
+    options = [*(["--trials", str(trials)] if trials else []), *(["--apply"] if apply else [])]
+    if candidate.submitted("tune", *options):
+        return
+    if in_pipeline():  # nothing is here yet
+        candidate.reproduce(until="prepare")
+    way = "search" if settings.training.where == "ray" else "tune"
+    best = import_module(f"...pipeline.{way}", __name__).tune(
+        load_params(), Paths(), trials or None
+    )
     console.print(best)
     if apply:
         edit_params("model", best)

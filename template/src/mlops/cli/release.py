@@ -9,7 +9,7 @@ import typer
 
 from .. import project
 from ..errors import MlopsError
-from ..settings import CHANGE, STRATEGY, Paths, in_pipeline, load_settings
+from ..settings import CHANGE, STRATEGY, in_pipeline, load_settings
 from .base import Number, console, table
 
 app = typer.Typer()
@@ -72,6 +72,24 @@ def rollback(environment: Environment = "dev", why: Why = "") -> None:
 
 
 @app.command()
+def settle(environment: Environment = "dev") -> None:
+    """Give all traffic to the champion where a release was left by what carried it out.
+
+    This machine does so by itself. On a provider, let a scheduler run it every few minutes.
+    """
+    from ..release import controller
+
+    enter(environment)
+    left = controller.open_controller(environment, console.print).settle()
+    console.print(
+        f"{environment}: a release was left; the champion answers alone. The same command goes on "
+        "with it, `make rollback` ends it."
+        if left
+        else f"{environment}: no release was left."
+    )
+
+
+@app.command()
 def cd(
     number: Annotated[int, typer.Argument(help="A version; else the challenger")] = 0,
     why: Why = "",
@@ -116,7 +134,7 @@ def deploy(
 @app.command()
 def deployments(environment: Environment = "dev") -> None:
     """Show the ledger: who released what, when, why, by which steps, and how it ended."""
-    from ..release.journal import Journal
+    from ..release.journal import open_journal
 
     enter(environment)
     table(
@@ -134,7 +152,7 @@ def deployments(environment: Environment = "dev") -> None:
             "finished": one.finished,
             "verdict": one.verdict or "under way",
         }
-        for one in Journal(Paths().deployments / environment).deployments()
+        for one in open_journal(environment).deployments()
     )
 
 

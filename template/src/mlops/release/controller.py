@@ -21,20 +21,18 @@ from ..registry import Registry, Version, open_registry
 from ..registry.base import TRIGGER, find
 from ..registry.base import champion as champion_alias
 from ..registry.base import promote as name_champion
-from ..settings import STRATEGY, Paths, Settings, load_gates, load_settings
+from ..settings import STRATEGY, Settings, load_gates, load_settings
 from . import controls, strategies
 from .analysis import Evidence, Verdict, judge
-from .journal import BusyError, Deployment, Entry, Journal, unwritable
+from .journal import BusyError, Deployment, Entry, open_journal
 from .smoke import KeyRefusedError, SmokeError, smoke
 from .strategies import Step
 from .targets import open_target
 from .targets.base import DeployError, Target
 from .traffic import CHALLENGER, CHAMPION, Slots
 
-TICK = 1.0  # seconds between two looks
 TELL = 5.0  # seconds between two lines on what is waited for
 LEASE = 10.0  # seconds after which traffic goes back unless somebody has looked
-ABORT = "abort"  # the file by which an operator ends a release under way
 
 Say = Callable[[str], None]
 
@@ -81,8 +79,8 @@ class Controller:
     ) -> None:
         self.environment, self.settings = environment, settings
         self.registry, self.target, self.say = registry, target, say
-        self.journal = Journal(Paths().deployments / environment)
-        self.tick = TICK
+        self.journal = open_journal(environment)
+        self.tick = target.poll
 
     def release(self, order: Order) -> Deployment:
         """Release a version, or finish the release of it that was interrupted.
@@ -93,7 +91,7 @@ class Controller:
                 version's gate record is not genuine, or the journal cannot be written.
         """
         with self.journal.lock():
-            (self.journal.folder / ABORT).unlink(missing_ok=True)
+            self.journal.abort_heeded()
             pending = self.journal.pending()
             if pending:
                 if pending[0].data["version"] != order.version:
@@ -116,20 +114,15 @@ class Controller:
         Raises:
             MlopsError: there is nothing to go back to.
         """
-        abort, asked = self.journal.folder / ABORT, False
-        try:
-            self.journal.folder.mkdir(parents=True, exist_ok=True)
-            new = abort.with_suffix(".new")  # never read half-written
-            new.write_text(why, encoding="utf-8")
-            new.replace(abort)
-        except OSError as error:
-            raise unwritable(abort, error) from error
+        self.journal.ask_abort(why)
+        asked = False
         while True:
             try:
                 with self.journal.lock():
-                    if asked and not abort.is_file():  # the controller at work has heeded it
+                    # The controller at work has heeded it.
+                    if asked and self.journal.abort_asked() is None:
                         return self.journal.deployments()[-1]
-                    abort.unlink(missing_ok=True)
+                    self.journal.abort_heeded()
                     pending = self.journal.pending()
                     if pending:
                         return self._abandon(pending[0].release, operator(why))
@@ -256,6 +249,8 @@ class Controller:
             self.journal.append(number, "promoting")
         except RefusedError as refused:
             return self._abandon(number, refused.verdict)
+        except BusyError:  # whoever has taken over sees to the traffic
+            raise
         except BaseException:
             # Whatever else goes wrong, a full disk or Ctrl-C: traffic is not left split.
             self._whole(slots)
@@ -282,6 +277,20 @@ class Controller:
             if self.journal.pending():
                 raise MlopsError("A release was interrupted: run it again, or `mlops rollback`.")
             self._stand(current.number, self._slots(current))
+
+    def settle(self) -> bool:
+        """Give all traffic to the champion if a release was left by its controller; tell if so.
+
+        The release itself stays as it is: to be finished, or rolled back.
+        """
+        try:
+            with self.journal.lock():
+                pending = self.journal.pending()
+                if pending and all(entry.event != "promoting" for entry in pending):
+                    self._whole(Slots.model_validate(pending[0].data["slots"]))
+                return bool(pending)
+        except BusyError:
+            return False
 
     def _slots(self, current: Version | None) -> Slots:
         """Return whose slot is whose once the champion stands: it may have been named by hand."""
@@ -324,6 +333,7 @@ class Controller:
         mark, started, told = self.target.mark(), time.monotonic(), 0.0
         while True:
             time.sleep(self.tick)
+            self.journal.hold()
             self.target.route(step.traffic, slots, LEASE)
             self._heed()
             seen = self.target.observe(mark)
@@ -351,9 +361,9 @@ class Controller:
 
     def _heed(self) -> None:
         """Raise if an operator has asked for the end of this release."""
-        path = self.journal.folder / ABORT
-        if path.is_file():
-            raise RefusedError(operator(path.read_text(encoding="utf-8")))
+        why = self.journal.abort_asked()
+        if why is not None:
+            raise RefusedError(operator(why))
 
     def _promote(self, number: int, version: int, slots: Slots) -> Deployment:
         """Give the challenger all traffic and the champion's name; the old slot stays as it is."""
@@ -380,7 +390,7 @@ class Controller:
             name_champion(self.registry, facts["champion"], self.environment)
         self.target.remove(slots.challenger)
         self.journal.append(number, "finished", verdict=f"rolled back: {verdict}")
-        (self.journal.folder / ABORT).unlink(missing_ok=True)
+        self.journal.abort_heeded()
         if verdict.check == "operator":
             self.say("Rolled back: the champion answers alone.")
             return self.journal.deployments()[-1]

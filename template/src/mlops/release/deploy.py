@@ -1,14 +1,14 @@
 """What a pipeline does in an environment: train there if so asked, release, ask, and go back."""
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 
 from .. import candidate, project
 from ..errors import GateError, MlopsError
 from ..lineage import OUTPUTS, changed, commit, keep
 from ..registry import Version, open_registry
 from ..registry.base import champion
-from ..settings import Paths, Settings, load_settings
+from ..settings import Paths, load_settings
 from .controller import Controller, RolledBackError, Say, open_controller, order
 from .smoke import SmokeError
 
@@ -50,7 +50,7 @@ def deploy(environment: str, number: int, why: str, say: Say) -> None:
         if "online" in project.SERVING:
             at_work.stand()
     else:
-        with _callers(environment, at_work.settings, number):
+        with _callers(at_work, number):
             at_work.release(order(number, at_work.settings, None, why))
     if "online" in project.SERVING:
         _ask(at_work, say)
@@ -71,7 +71,7 @@ def roll_forward(environment: str, number: int, why: str, say: Say) -> None:
         }
     )
     at_work.settings = at_work.settings.model_copy(update={"release": asked})
-    with _callers(environment, at_work.settings, number):
+    with _callers(at_work, number):
         at_work.release(order(number, at_work.settings, "blue-green", why))
 
 
@@ -100,13 +100,14 @@ def _ask(at_work: Controller, say: Say) -> None:
         raise RolledBackError(f"The release is undone. {error}") from error
 
 
-@contextlib.contextmanager
-def _callers(environment: str, settings: Settings, number: int) -> Iterator[None]:
+def _callers(at_work: Controller, number: int) -> AbstractContextManager[None]:
     """Send requests meanwhile, where the environment has no callers of its own."""
-    if "online" not in project.SERVING or not settings.release.rehearsal:
-        yield
-        return
-    from ..serve import load
-
-    with load.callers(environment, settings.release.rehearsal, candidate.fetch(number)):
-        yield
+    settings, rate = at_work.settings, at_work.settings.release.rehearsal
+    if "online" not in project.SERVING or not rate:
+        return nullcontext()
+    # Not every project has these modules.
+    if settings.target == "local":
+        load = import_module("mlops.serve.load")
+        return load.callers(at_work.environment, rate, candidate.fetch(number))  # type: ignore[no-any-return]
+    callers = import_module("mlops.release.callers")
+    return callers.callers(at_work.target, rate, candidate.fetch(number))  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from pydantic import BaseModel
 
 from ..errors import MlopsError
 from ..lineage import now
+from ..settings import Paths, load_settings
 
+ABORT = "abort"  # the file by which an operator ends a release under way
 Event = Literal["started", "deployed", "step", "judged", "promoting", "rolling-back", "finished"]
 
 
@@ -84,6 +87,12 @@ class Journal:
                 raise unwritable(self.folder, error) from error
             yield
 
+    def hold(self) -> None:
+        """Say that this controller is at work; raise :class:`BusyError` if another is by now.
+
+        On one machine the lock itself says so.
+        """
+
     def append(self, release: int, event: Event, **data: Any) -> None:
         """Write an entry; it is on the disk when this returns.
 
@@ -101,12 +110,14 @@ class Journal:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
+    def read(self) -> bytes:
+        """Return all that was written."""
+        return self.path.read_bytes() if self.path.is_file() else b""
+
     def entries(self) -> list[Entry]:
         """Return all entries, oldest first; a line that was cut short by a crash is none."""
-        if not self.path.is_file():
-            return []
         found = []
-        for line in self.path.read_bytes().splitlines():
+        for line in self.read().splitlines():
             with contextlib.suppress(ValueError):
                 found.append(Entry.model_validate(json.loads(line)))
         return found
@@ -135,10 +146,44 @@ class Journal:
                     deployment.verdict = entry.data["verdict"]
         return list(found.values())
 
+    def ask_abort(self, why: str) -> None:
+        """Ask the controller at work to roll back, or the next one."""
+        abort = self.folder / ABORT
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            new = abort.with_suffix(".new")  # never read half-written
+            new.write_text(why, encoding="utf-8")
+            new.replace(abort)
+        except OSError as error:
+            raise unwritable(abort, error) from error
+
+    def abort_asked(self) -> str | None:
+        """Return why a rollback is asked for; None if it is not."""
+        abort = self.folder / ABORT
+        return abort.read_text(encoding="utf-8") if abort.is_file() else None
+
+    def abort_heeded(self) -> None:
+        """Forget that a rollback was asked for."""
+        (self.folder / ABORT).unlink(missing_ok=True)
+
     def _ends_whole(self) -> bool:
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read() == b"\n"
+
+
+def open_journal(environment: str) -> Journal:
+    """Return an environment's journal: here, or in the storage of the provider it is released to.
+
+    There, any machine can go on with a release that another has begun.
+    """
+    settings, folder = load_settings(environment), Paths().deployments / environment
+    if settings.target == "local":
+        return Journal(folder)
+    store = import_module("mlops.cloud").open_store(settings, environment)
+    module = import_module(".stored", __package__)
+    journal: Journal = module.StoredJournal(folder, store)
+    return journal
 
 
 def unwritable(path: Path, error: OSError) -> MlopsError:

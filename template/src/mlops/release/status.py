@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..settings import Paths, load_settings
+from ..settings import load_settings
 from .analysis import quantile
-from .journal import Journal
+from .journal import Journal, open_journal
 from .targets import open_target
 from .targets.base import State, Target, Window
 from .traffic import Slot
@@ -35,7 +35,7 @@ def addresses(state: State) -> str:
 def show(environment: str, console: Console, watch: bool) -> None:
     """Print what stands; with ``watch``, every second until Ctrl-C."""
     target = open_target(environment, load_settings(environment))
-    journal = Journal(Paths().deployments / environment)
+    journal = open_journal(environment)
     marks: deque[Any] = deque([target.mark()], SPAN)
     time.sleep(1)
     if not watch:

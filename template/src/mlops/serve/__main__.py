@@ -5,13 +5,16 @@ import gc
 import os
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
+from .. import project
 from ..errors import MlopsError
-from ..settings import load_settings
+from ..settings import Settings, load_settings
 from .app import Server, create
 
 REGISTRY = "registry:"
@@ -83,7 +86,7 @@ def serve(model: str, version: int | None, host: str | None, port: int | None) -
         raise MlopsError(f"Name the version of {model}: --version N, or MLOPS_VERSION.")
     server = create(Path(model), str(version), settings)
     config = uvicorn.Config(
-        server,
+        _known(server, settings),
         host=host,
         port=port,
         access_log=False,
@@ -97,6 +100,16 @@ def serve(model: str, version: int | None, host: str | None, port: int | None) -
     Process(config, server).run()
 
 
+def _known(server: Server, settings: Settings) -> Any:
+    """Return the application as the project's platform knows it."""
+    if project.PROVIDER not in ("azure", "aws", "gcp"):
+        return server
+    platform = import_module(f"{__package__}.platform")
+    if settings.serving.figures:
+        platform.tell(server, settings.serving.figures)
+    return platform.Platform(server)
+
+
 def main() -> None:
     """Read the arguments, and serve; a refusal is one line and an exit code."""
     parser = argparse.ArgumentParser("mlops.serve", description=__doc__)
@@ -105,9 +118,10 @@ def main() -> None:
     parser.add_argument("--version", type=int, default=version, help="number of the version")
     parser.add_argument("--host", help="else the environment's")
     parser.add_argument("--port", type=int, help="else the environment's")
+    parser.add_argument("serve", nargs="?", help="SageMaker starts every container by this word")
     arguments = parser.parse_args()
     try:
-        serve(**vars(arguments))
+        serve(arguments.model, arguments.version, arguments.host, arguments.port)
     except MlopsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -44,7 +44,12 @@ class State(BaseModel):
 
 
 class Target(Protocol):
-    """Carries out what a plan says. Every call can be repeated and then changes nothing."""
+    """Carries out what a plan says. Every call can be repeated and then changes nothing.
+
+    ``poll`` is how many seconds pass between two looks at it.
+    """
+
+    poll: float
 
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Put a model into a slot, and return once it is ready; it gets no traffic by this.

@@ -44,19 +44,32 @@ def window(slot: Slot, envoy: Counters, replicas: Sequence[Counters]) -> Window:
         for series, value in envoy.items()
         if ("envoy_cluster_name", slot) in series[1]
     }
+    return own(replicas).model_copy(
+        update={
+            "requests": int(_sum("envoy_cluster_upstream_rq_completed_total", [mine])),
+            "errors": int(
+                sum(
+                    value
+                    for labels, value in _named("envoy_cluster_upstream_rq_xx_total", [mine])
+                    if labels["envoy_response_code_class"] == "5"
+                )
+            ),
+            "latency": _histogram("envoy_cluster_upstream_rq_time_bucket", [mine]),
+        }
+    )
+
+
+def own(replicas: Sequence[Counters]) -> Window:
+    """Return what a slot did, by its replicas alone: nothing of requests that reached none."""
     versions: dict[str, int] = {}
     for labels, value in _named("mlops_predictions_total", replicas):
         versions[labels["version"]] = versions.get(labels["version"], 0) + int(value)
+    statuses = list(_named("mlops_requests_total", replicas))
+    seconds = _histogram("mlops_request_seconds_bucket", replicas)
     return Window(
-        requests=int(_sum("envoy_cluster_upstream_rq_completed_total", [mine])),
-        errors=int(
-            sum(
-                value
-                for labels, value in _named("envoy_cluster_upstream_rq_xx_total", [mine])
-                if labels["envoy_response_code_class"] == "5"
-            )
-        ),
-        latency=_histogram("envoy_cluster_upstream_rq_time_bucket", [mine]),
+        requests=int(sum(value for _, value in statuses)),
+        errors=int(sum(value for labels, value in statuses if labels["status"] >= "500")),
+        latency=Histogram(edges=[1000 * edge for edge in seconds.edges], counts=seconds.counts),
         predictions=_histogram("mlops_prediction_bucket", replicas),
         versions={version: count for version, count in versions.items() if count},
         outcomes=int(_sum("mlops_feedback_total", replicas)),

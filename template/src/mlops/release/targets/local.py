@@ -39,6 +39,8 @@ class LocalTarget:
             model is deployed, and stays so until :meth:`stop`.
     """
 
+    poll = 1.0
+
     def __init__(self, environment: str, settings: Settings) -> None:
         self.environment, self.settings = environment, settings
         self.store = Store(Paths().deployments / environment)
@@ -321,6 +323,11 @@ class LocalTarget:
                     f"{self.store.tail('supervisor')}"
                 )
             time.sleep(TICK / 2)
+
+
+def open_target(environment: str, settings: Settings) -> LocalTarget:
+    """Return an environment of this machine."""
+    return LocalTarget(environment, settings)
 
 
 def gets(desired: Desired, slot: Slot) -> bool:

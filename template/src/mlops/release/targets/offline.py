@@ -10,6 +10,8 @@ from .base import State, Window
 class OfflineTarget:
     """Holds no slot and carries no traffic."""
 
+    poll = 1.0
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Batches and bundles take the champion by its name."""
 
