@@ -13,7 +13,7 @@ demo: ## generate a project, train, gate, register and release a model; PROVIDER
 	@PATH="$(abspath $(dir $(UV))):$$PATH" PROVIDER=$(PROVIDER) python3 demo.py
 
 .PHONY: test
-test: .venv ## lint, types, and every test, the long ones included
+test: .venv .venv/lib/clouds ## lint, types, and every test, the long ones included
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -26,7 +26,8 @@ bench: .venv ## measure, and write bench/results.json and docs/benchmarks.md
 
 .PHONY: lock
 lock: ## resolve the dependencies anew
-	$(UV) export --quiet --no-emit-project --group dev --group clouds --no-annotate --no-header --output-file requirements.txt
+	$(UV) export --quiet --no-emit-project --group dev --no-annotate --no-header --output-file requirements.txt
+	$(UV) export --quiet --no-emit-project --only-group clouds --no-annotate --no-header --output-file tests/clouds/requirements.txt
 	$(UV) export --quiet --no-emit-project --only-group bench --no-annotate --no-header --output-file bench/requirements.txt
 	$(UV) export --quiet --no-emit-project --only-group peers --no-annotate --no-header --output-file bench/peers/requirements.txt
 
@@ -36,4 +37,9 @@ lock: ## resolve the dependencies anew
 .venv: requirements.txt | $(UV)
 	$(UV) venv --quiet --allow-existing --python "$$(command -v python3)" .venv
 	$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements.txt
-	@touch .venv
+	@rm -f .venv/lib/clouds; touch .venv
+
+# SDKs and emulators, of which most of this repository knows nothing.
+.venv/lib/clouds: tests/clouds/requirements.txt | .venv
+	$(UV) pip install --quiet --python $(PYTHON) --require-hashes --requirement $<
+	@touch $@

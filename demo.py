@@ -68,6 +68,7 @@ class Step(NamedTuple):
 FIRST_MODEL = Step("make candidate", PROJECT, [*MAKE, "candidate"], "accepted by")
 STEPS = [
     Step("bring uv and Copier", ROOT, [*MAKE, ".venv"]),
+    *([] if PROVIDER == "local" else [Step("bring the SDKs", ROOT, [*MAKE, ".venv/lib/clouds"])]),
     Step(
         "copier copy",
         ROOT,
@@ -79,7 +80,7 @@ STEPS = [
     FIRST_MODEL,
     Step("commit the model", PROJECT, ["sh", "-c", f"{COMMIT} 'First model'"]),
     Step("make register", PROJECT, [*MAKE, "register"], "Version 1, challenger, champion-dev"),
-    Step("make serve", PROJECT, [*MAKE, "serve"], "/predict"),
+    Step("make serve", PROJECT, [*MAKE, "serve"], "predictions"),
     Step("make retrain", PROJECT, [*MAKE, "retrain"], "accepted by"),
     Step("commit the model", PROJECT, ["sh", "-c", f"{COMMIT} 'A month later'"]),
     Step("make register", PROJECT, [*MAKE, "register"], "Version 2, challenger"),

@@ -219,7 +219,7 @@ def main() -> None:
     def config(self: Any, app: Any, *rest: Any, **options: Any) -> None:
         real(self, Faulty(app, folder), *rest, **options)
 
-    uvicorn.Config.__init__ = config
+    uvicorn.Config.__init__ = config  # type: ignore[method-assign]
     sys.argv[0] = "mlops.serve"
     runpy.run_module("mlops.serve", run_name="__main__")
 

@@ -14,13 +14,19 @@ import boto3
 from mlops.settings import Settings
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from clouds.aws_front import Front
 from clouds.servers import Servers
 
 REGION, BUCKET = "eu-west-1", "flight-delays-models"
 Kind = Literal["error", "throttle", "expired", "denied", "quota", "slow"]
+
+
+class Handler(WSGIRequestHandler):
+    """Sends head and body without waiting for the client's acknowledgement between them."""
+
+    disable_nagle_algorithm = True
 
 
 class Platform:
@@ -33,7 +39,9 @@ class Platform:
         self.faults: defaultdict[str, list[Kind]] = defaultdict(list)
         self.front = Front(self)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._server = make_server("127.0.0.1", 0, self.front, threaded=True)
+        self._server = make_server(
+            "127.0.0.1", 0, self.front, threaded=True, request_handler=Handler
+        )
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.variables = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}",

@@ -56,7 +56,7 @@ class Owner(Protocol):
 
     servers: Any
     calls: list[str]
-    faults: dict[str, list[Any]]
+    faults: Any  # the next calls of a name that fail, and how
 
     def environment(self) -> dict[str, str]: ...
 

@@ -83,7 +83,7 @@ class Platform:
         for job in getattr(self, "processes", {}).values():
             job.kill()
         with self.lock:
-            self.servers, self.calls = Servers(), []
+            self.servers, self.calls = Servers(), list[str]()
             self.failing: list[tuple[str, str]] = []
             self.resources: dict[str, dict[str, Any]] = {}
             self.operations: dict[str, Operation] = {}
@@ -212,7 +212,10 @@ class Platform:
             versions = [int(one.split("/")[-1]) for one in self.resources if f"{name}/" in one]
             if not versions:
                 return _missing(name)
-            properties = {"latestVersion": str(max(versions)), "nextVersion": str(max(versions) + 1)}
+            properties = {
+                "latestVersion": str(max(versions)),
+                "nextVersion": str(max(versions) + 1),
+            }
             return Reply(200, {"id": f"{INSIDE}/{name}", "name": rest, "properties": properties})
         parent = name.rpartition("/")[0]
         if name.endswith("/deployments") and parent not in self.resources:
@@ -454,7 +457,9 @@ class Platform:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        limit = re.fullmatch(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?", properties["limits"]["timeout"])
+        limit = re.fullmatch(
+            r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?", properties["limits"]["timeout"]
+        )
         assert limit, properties["limits"]
         hours, minutes, seconds = (int(part or 0) for part in limit.groups())
         self.ends[name] = time.monotonic() + hours * 3600 + minutes * 60 + seconds
@@ -493,16 +498,18 @@ class Platform:
             refused = self._failed(call)
         if refused:
             told = refused.body["error"]
-            content = f"<Error><Code>{told['code']}</Code><Message>{told['message']}</Message></Error>"
+            content = (
+                f"<Error><Code>{told['code']}</Code><Message>{told['message']}</Message></Error>"
+            )
             headers = {"x-ms-error-code": told["code"], "Content-Type": "application/xml", **SOON}
             return Reply(refused.status, content.encode(), headers)
         if request.path.endswith("/user_logs/std_log.txt"):
             number = re.search(r"dcid\.([^/]+)", request.path)
             assert number
-            content = (self.folder / "jobs" / number[1] / "log").read_bytes()
+            printed = (self.folder / "jobs" / number[1] / "log").read_bytes()
             headers = {**request.headers, "x-ms-blob-type": "BlockBlob"}
             headers.pop("x-ms-range", None)
-            self.blobs.ask(request._replace(method="PUT", headers=headers, body=content))
+            self.blobs.ask(request._replace(method="PUT", headers=headers, body=printed))
         return self.blobs.ask(request)
 
 
@@ -562,7 +569,8 @@ class Azurite:
         passed = {
             name: value
             for name, value in came.getheaders()
-            if name.lower() not in ("connection", "keep-alive", "transfer-encoding", "date", "server")
+            if name.lower()
+            not in ("connection", "keep-alive", "transfer-encoding", "date", "server")
         }
         return Reply(came.status, content, passed)
 

@@ -13,7 +13,13 @@ LATER: dict[str, dict[str, str]] = {
     "CommandJob": {"queueSettings": "object", "notificationSetting": "object"},
     "JobResourceConfiguration": {"locations": "object", "maxInstanceCount": "int"},
 }
-PLAIN = {"str": str, "int": int, "bool": bool, "duration": str, "float": (int, float)}
+PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "duration": str,
+    "float": (int, float),
+}
 
 
 def faults(kind: str, body: Any, path: str = "") -> list[str]:
@@ -52,7 +58,7 @@ def _value(kind: str, value: Any, path: str) -> list[str]:
     if kind[0] in "[{":
         if not isinstance(value, list if kind[0] == "[" else dict):
             return [f"{path}: {value!r} is no {kind}"]
-        items = enumerate(value) if kind[0] == "[" else value.items()
+        items: Any = value.items() if isinstance(value, dict) else enumerate(value)
         inner = kind[1:-1]
         return [one for key, item in items for one in _value(inner, item, f"{path}[{key}]")]
     if kind in PLAIN:

@@ -505,6 +505,7 @@ def _serve(answer: Any) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body at once, or the client's acknowledgement is waited for
 
         def do(self) -> None:
             sent = self.rfile.read(int(self.headers.get("content-length", 0)))

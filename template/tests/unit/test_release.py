@@ -230,6 +230,11 @@ class Memory:
         self.quiet = False
         self.calls: list[str] = []
         self.lease: float | None = None
+        self.mirrors_nothing = False
+
+    def refuse(self, traffic: Traffic) -> None:
+        if self.mirrors_nothing and traffic.mirror:
+            raise MlopsError("nothing is mirrored here")
 
     def deploy(self, slot: Any, version: int, folder: Path) -> None:
         self.calls.append(f"deploy {slot}")
@@ -325,6 +330,17 @@ def test_a_bad_challenger_is_rolled_back(environment: Controller, check: str) ->
     assert serving(environment) == ("100/0", 1, 1)
     assert environment.target.state().versions == {"blue": 1}
     assert environment.journal.deployments()[-1].verdict.startswith(f"rolled back: {check}")
+
+
+def test_what_a_target_cannot_carry_is_refused_before_anything_is_done(
+    environment: Controller,
+) -> None:
+    target: Any = environment.target
+    target.mirrors_nothing, target.calls[:] = True, []
+    with pytest.raises(MlopsError, match="nothing is mirrored here"):
+        environment.release(order(2, environment.settings, "shadow"))
+    assert (target.calls, environment.journal.entries()) == ([], [])
+    environment.release(order(2, environment.settings, "canary"))
 
 
 def test_a_crash_at_start_gets_no_traffic(environment: Controller) -> None:

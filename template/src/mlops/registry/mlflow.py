@@ -12,7 +12,7 @@ from .. import project
 from ..errors import MlopsError
 from ..settings import Settings
 from ..tracking import Tracker, artifacts, client
-from .base import Registry, Version
+from .base import Registry, Version, find
 
 FOLDER = "model"
 
@@ -66,6 +66,7 @@ class MlflowRegistry:
 
     def set_alias(self, alias: str, number: int) -> None:
         """Move the alias; MLflow keeps it on one version."""
+        find(self, number)
         self.client.set_registered_model_alias(project.NAME, alias, str(number))
 
     def alias(self, alias: str) -> Version | None:
@@ -78,6 +79,7 @@ class MlflowRegistry:
 
     def annotate(self, number: int, tags: dict[str, str]) -> None:
         """Set tags on the version."""
+        find(self, number)
         for key, value in tags.items():
             self.client.set_model_version_tag(project.NAME, str(number), key, value)
 

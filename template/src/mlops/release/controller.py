@@ -209,6 +209,8 @@ class Controller:
             controls.refuse(version)
         if current and verify:
             compatible(fetch(current.number), fetch(order.version))
+            for step in order.plan:
+                self.target.refuse(step.traffic)
         slots = self._slots(current)
         self.journal.append(
             len(self.journal.deployments()) + 1,

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +23,8 @@ def addresses(state: State) -> str:
     """Return where an environment answers, line by line."""
     if not state.address:
         return "Nothing answers here: `mlops serve`."
+    if urlsplit(state.address).path:  # a cloud's endpoint has one path for everything
+        return f"predictions {state.address}"
     return "\n".join(
         f"{what:<12}{state.address}{path}"
         for what, path in (

@@ -67,6 +67,14 @@ def shadow(release: Release) -> list[Step]:
     return [_step("mirrored", Traffic(mirror=release.mirror), release, QUALITY)]
 
 
+def rehearsed(steps: list[Step]) -> list[Step]:
+    """Leave out what only people's requests can tell: made-up records are like nobody's."""
+    return [
+        step.model_copy(update={"checks": tuple(c for c in step.checks if c != "distribution")})
+        for step in steps
+    ]
+
+
 def choose(change: CHANGE) -> STRATEGY:
     """Return the strategy that suits a kind of change.
 

@@ -61,6 +61,14 @@ class SagemakerTarget(ManagedTarget):
         self.logs = self.cloud.client("logs")
         self.metrics = self.cloud.client("cloudwatch")
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Refuse to copy a part of the requests."""
+        if traffic.mirror not in (0, 100):
+            raise MlopsError(
+                f"environments/{self.environment}.yaml: release.mirror: {traffic.mirror} can't be "
+                "had on SageMaker, whose shadow variants get a copy of every request. Set 100."
+            )
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Add the slot's variant, or replace it, and return once it is in service.
 
@@ -68,8 +76,6 @@ class SagemakerTarget(ManagedTarget):
             DeployError: it did not come up; the endpoint is as it was before.
             MlopsError: nothing was changed: the slot answers callers with another model.
         """
-        if self.settings.release.strategy == "shadow":
-            self._whole_mirror(self.settings.release.mirror)
         now = self._settled()
         if now and now.status == "Failed":  # it never came up
             self._tidy()
@@ -91,7 +97,7 @@ class SagemakerTarget(ManagedTarget):
         Raises:
             MlopsError: the challenger's slot is empty, or it is mirrored to in part.
         """
-        self._whole_mirror(traffic.mirror)
+        self.refuse(traffic)
         now = self._settled()
         if now is None or (traffic != CHAMPION and slots.challenger not in now.versions):
             raise MlopsError(f"{traffic}: there is nothing in the {slots.challenger} slot.")
@@ -320,13 +326,6 @@ class SagemakerTarget(ManagedTarget):
         if not tags.items() <= self._tags().items():
             self.sagemaker.add_tags(
                 ResourceArn=self.cloud.arn("endpoint", self.name), Tags=_tags(tags)
-            )
-
-    def _whole_mirror(self, share: int) -> None:
-        if share not in (0, 100):
-            raise MlopsError(
-                f"environments/{self.environment}.yaml: release.mirror: {share} can't be had on "
-                "SageMaker, whose shadow variants get a copy of every request. Set 100."
             )
 
     def _answers(self, slot: Slot) -> MlopsError:

@@ -47,11 +47,16 @@ class AzureTarget(ManagedTarget):
         self.name = self.cloud.endpoint or f"{project.NAME}-{environment}"
         self.token: AccessToken | None = None
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Refuse to copy more than the platform does."""
+        if traffic.mirror > MIRROR:
+            raise MlopsError(
+                f"release.mirror is {traffic.mirror}: Azure ML mirrors {MIRROR} % of the requests "
+                f"at most. Set it to {MIRROR} or less in environments/{self.environment}.yaml."
+            )
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Run a version's image in a slot."""
-        release = self.settings.release
-        if release.strategy == "shadow":
-            self._mirrors(release.mirror)
         there = self._settled(slot)
         if there and there.tags["version"] == str(version) and _stands(there):
             return
@@ -73,7 +78,7 @@ class AzureTarget(ManagedTarget):
 
     def route(self, traffic: Traffic, slots: Slots, lease: float | None = None) -> None:
         """Set the traffic; a slot that holds nothing gets none. Azure has no leases."""
-        self._mirrors(traffic.mirror)
+        self.refuse(traffic)
         shares = {slots.champion: traffic.champion, slots.challenger: traffic.challenger}
         mirror = {slots.challenger: traffic.mirror} if traffic.mirror else {}
         endpoint = self._endpoint()
@@ -131,13 +136,6 @@ class AzureTarget(ManagedTarget):
                 self._wait(self.cloud.ml.online_deployments.begin_delete, slot, self.name)
             if not self._deployments():
                 self.stop()
-
-    def _mirrors(self, share: int) -> None:
-        if share > MIRROR:
-            raise MlopsError(
-                f"release.mirror is {share}: Azure ML mirrors {MIRROR} % of the requests at most. "
-                f"Set it to {MIRROR} or less in environments/{self.environment}.yaml."
-            )
 
     def _create(self) -> None:
         from azure.ai.ml.entities import ManagedOnlineEndpoint

@@ -51,6 +51,9 @@ class Target(Protocol):
 
     poll: float
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Raise :class:`MlopsError` if this can't carry such traffic; asked before a plan."""
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Put a model into a slot, and return once it is ready; it gets no traffic by this.
 

@@ -45,6 +45,11 @@ class VertexTarget(ManagedTarget):
         self._ids: dict[Slot, str] = {}
         self._seen: tuple[Mark | None, float, dict[Slot, Window]] = (None, 0.0, {})
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Refuse to copy requests."""
+        if traffic.mirror:
+            raise MlopsError("Vertex AI endpoints copy no requests (shadow). The nearest: canary.")
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Deploy a version's image into a slot, and return once it is ready.
 
@@ -71,8 +76,7 @@ class VertexTarget(ManagedTarget):
         Raises:
             MlopsError: the challenger's slot is empty, or requests should be copied to it.
         """
-        if traffic.mirror:
-            raise MlopsError("Vertex AI endpoints copy no requests (shadow). The nearest: canary.")
+        self.refuse(traffic)
         endpoint = self._find(self.id)
         standing = _slots(endpoint)
         if endpoint is None or (traffic != CHAMPION and slots.challenger not in standing):

@@ -53,6 +53,9 @@ class KubernetesTarget:
         self.cluster = self.cloud.cluster()
         self.name, self.poll = self.cloud.name, POLL
 
+    def refuse(self, traffic: Traffic) -> None:
+        """An HTTPRoute carries all of it, by request where callers should be told apart."""
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Let a slot run the image of a version, and return once all its pods are ready.
 

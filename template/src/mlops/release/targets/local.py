@@ -45,6 +45,9 @@ class LocalTarget:
         self.environment, self.settings = environment, settings
         self.store = Store(Paths().deployments / environment)
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Envoy carries all of it."""
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Start a slot's replicas and return once all are ready and Envoy knows them.
 

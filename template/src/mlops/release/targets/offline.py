@@ -12,6 +12,9 @@ class OfflineTarget:
 
     poll = 1.0
 
+    def refuse(self, traffic: Traffic) -> None:
+        """Nothing is asked for."""
+
     def deploy(self, slot: Slot, version: int, folder: Path) -> None:
         """Batches and bundles take the champion by its name."""
 
