@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
             "src/mlops/release/callers.py",
             "src/mlops/release/stored.py",
             f"src/mlops/release/targets/{name}.py",
+            "tests/unit/test_cloud.py",
             "tests/unit/test_stored.py",
             *(["src/mlops/cloud/s3.py"] if name in ("aws", "kubernetes") else []),
             *(["deploy/"] if name == "kubernetes" else []),
@@ -94,7 +95,7 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
             "tests/serving/",
             *(
                 f"tests/unit/test_{name}.py"
-                for name in ("compose", "image", "load", "serve", "status", "targets")
+                for name in ("compose", "load", "serve", "status", "targets")
             ),
         ],
         "batch": [
@@ -134,7 +135,7 @@ VARIANTS["ci"] = {
     ],
 }
 # What images are made with: of servers, and of jobs.
-IMAGES = (".dockerignore", "src/mlops/image.py")
+IMAGES = (".dockerignore", "src/mlops/image.py", "tests/unit/test_image.py")
 VARIANTS["oversight"] = {"regulated": ["docs/team/controls.yaml"]}
 BINARY = {".parquet"}
 

@@ -111,7 +111,10 @@ def test_demo_ends_with_a_released_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "kubernetes"])
+@pytest.mark.parametrize(
+    "provider",
+    ["aws", *(pytest.param(p, marks=pytest.mark.nightly) for p in ("azure", "gcp", "kubernetes"))],
+)
 def test_demo_goes_the_whole_way_on_a_provider(provider: str, tmp_path: Path) -> None:
     root = clone(tmp_path / "template")
     # The SDKs are there, and take long to bring; nothing is newer than them.

@@ -296,6 +296,7 @@ class Platform:
         if "/deployments/" not in name:
             return None
         why = None
+        self.servers.restart(_version(after))
         if ("onlineDeployments.PUT", "quota") in self.failing:
             why = {"code": REFUSALS["quota"][1], "message": REFUSALS["quota"][2]}
         elif not self.servers.ready(_version(after)):

@@ -294,6 +294,7 @@ class Platform:
         version = _served(model)
 
         def effect() -> Any:
+            self.servers.restart(version)
             if not self.servers.ready(version):
                 for line in self.servers.lines(version):
                     self._log(_of(endpoint.name), line, {"deployed_model_id": made.id})

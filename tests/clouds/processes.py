@@ -6,6 +6,7 @@ on until a signal comes.
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,34 +25,30 @@ from urllib.request import Request, urlopen
 from clouds.servers import Answer, Servers
 
 START_SECONDS = 60.0
+Started = tuple[subprocess.Popen[str], int, list[str]]  # with its port, and what it printed
 
 
 class Processes(Servers):
     """A server of the project for each version that is asked for."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, one_path: bool) -> None:
         super().__init__()
-        self.project = project
-        self._started: dict[int, tuple[subprocess.Popen[str], int, list[str]]] = {}
+        self.project, self.one_path = project, one_path  # a cloud's endpoint has but one
+        self._started: dict[int, Started] = {}
 
     def ready(self, version: int) -> bool:
         """Tell whether the version's server answers, which is started for it."""
-        with self._lock:
-            _, port, _ = self._server(version)
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            try:
-                return bool(urlopen(f"http://127.0.0.1:{port}/ready", timeout=2).status == 200)
-            except OSError:
-                time.sleep(0.1)
-        return False
+        return self._wait(self._server(version)[1])
 
     def answer(self, version: int, body: Mapping[str, Any]) -> Answer:
         """Ask the version's server."""
         _, port, _ = self._server(version)
+        path, sent = "/invocations", body
+        if not self.one_path:
+            path, sent = (body["path"], body["body"]) if "path" in body else ("/predict", body)
         request = Request(
-            f"http://127.0.0.1:{port}/invocations",
-            json.dumps(body).encode(),
+            f"http://127.0.0.1:{port}{path}",
+            None if sent is None else json.dumps(sent).encode(),
             {"content-type": "application/json"},
         )
         try:
@@ -71,6 +68,16 @@ class Processes(Servers):
         found, printed[:] = printed[:], []
         return found
 
+    def restart(self, version: int) -> None:
+        """Put a new server in the place of the one that answers, which goes on until then."""
+        with self._lock:
+            before = self._started.get(version)
+        if before:
+            after = self._start(version)
+            self._wait(after[1])
+            self._started[version] = after
+            before[0].terminate()  # it answers what it has begun
+
     def close(self) -> None:
         """End the servers."""
         for child, _, _ in self._started.values():
@@ -78,25 +85,39 @@ class Processes(Servers):
         for child, _, _ in self._started.values():
             child.wait(timeout=30)
 
-    def _server(self, version: int) -> tuple[subprocess.Popen[str], int, list[str]]:
-        if version not in self._started:
-            (model,) = (self.project / "models/registry").glob(f"{version}-*")
-            port, printed = free_port(), list[str]()
-            command = [str(self.project / ".venv/bin/python"), "-m", "mlops.serve"]
-            command += ["--model", str(model), "--version", str(version)]
-            command += ["--host", "127.0.0.1", "--port", str(port), "serve"]
-            more = {"MLOPS_SERVING__AUTH": "off", "MLOPS_SERVING__FIGURES": "1"}
-            child = subprocess.Popen(
-                command,
-                cwd=self.project,
-                env={**os.environ, **more},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            threading.Thread(target=_listen, args=(child, printed), daemon=True).start()
-            self._started[version] = child, port, printed
-        return self._started[version]
+    def _server(self, version: int) -> Started:
+        with self._lock:
+            if version not in self._started:
+                self._started[version] = self._start(version)
+            return self._started[version]
+
+    def _start(self, version: int) -> Started:
+        (model,) = (self.project / "models/registry").glob(f"{version}-*")
+        port, printed = free_port(), list[str]()
+        command = [str(self.project / ".venv/bin/python"), "-m", "mlops.serve"]
+        command += ["--model", str(model), "--version", str(version)]
+        command += ["--host", "127.0.0.1", "--port", str(port), "serve"]
+        more = {"MLOPS_SERVING__AUTH": "off", "MLOPS_SERVING__FIGURES": "1"}
+        child = subprocess.Popen(
+            command,
+            cwd=self.project,
+            env={**os.environ, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=_listen, args=(child, printed), daemon=True).start()
+        return child, port, printed
+
+    def _wait(self, port: int) -> bool:
+        """Tell whether a server comes to answer."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            try:
+                return bool(urlopen(f"http://127.0.0.1:{port}/ready", timeout=2).status == 200)
+            except OSError:
+                time.sleep(0.1)
+        return False
 
 
 def free_port() -> int:
@@ -112,11 +133,16 @@ def _listen(child: subprocess.Popen[str], printed: list[str]) -> None:
 
 def main(provider: str, project: Path) -> None:
     """Run a platform until a signal comes; once a second it counts what it has seen."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        platform = import_module(f"clouds.{provider}").Platform(Path(folder))
-        platform.servers = servers = Processes(project)
+        module = import_module(f"clouds.{provider}")
+        module.NAME = f"{project.name}-dev"  # Kubernetes' fake knows one environment by its name
+        platform = module.Platform(Path(folder))
+        platform.servers = servers = Processes(project, provider != "kubernetes")
         given = platform.settings()
-        told = {"variables": platform.variables, "target": given.target, "cloud": given.cloud}
+        serving = {"MLOPS_SERVING__AUTH": given.serving.auth}
+        variables = {**platform.variables, **serving}
+        told = {"variables": variables, "target": given.target, "cloud": given.cloud}
         path = project / "build/platform.json"
         path.parent.mkdir(exist_ok=True)
         path.with_suffix(".new").write_text(json.dumps(told), encoding="utf-8")

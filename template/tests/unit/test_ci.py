@@ -157,6 +157,7 @@ def test_storage_that_no_other_job_sees_is_refused(
     home: Path, monkeypatch: pytest.MonkeyPatch, uri: str, remote: str, named: str
 ) -> None:
     everything(monkeypatch, home)
+    monkeypatch.setattr(project, "REGISTRY", "mlflow")
     monkeypatch.setenv("MLOPS_TRACKING_URI", uri)
     (home / ".dvc/config").write_text(DVC.format(remote))
     if not named:

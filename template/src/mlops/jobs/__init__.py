@@ -9,11 +9,12 @@ import hashlib
 import json
 import logging
 import secrets
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
 from os import environ
@@ -78,20 +79,19 @@ def run(
         timeout=timeout,
         tags={"project": project.NAME, "environment": environment, "commit": request.commit},
     )
-    started: Future[str] | None = None
+    job = ""
     try:
         _send(store, f"jobs/{name}", request)
-        with ThreadPoolExecutor(1) as one:  # an interrupt waits until the job's id is known
-            started = one.submit(compute.submit, spec)
-            job = started.result()
+        with _uninterrupted():
+            job = compute.submit(spec)
         say(f"{name} on {project.PROVIDER}: mlops {' '.join(command)}")
         status, last = _watch(compute, job, spec, say, poll)
         _take(store, f"jobs/{name}", request)
         _judge(store, f"jobs/{name}", last, f"{status}: {compute.why(job)}")
     finally:
-        if started and not started.exception():
-            _try(compute.stop, started.result())
-            _try(compute.remove, started.result())
+        if job:
+            _try(compute.stop, job)
+            _try(compute.remove, job)
         for file in (parcel.REQUEST, parcel.CODE, parcel.SENT, parcel.MADE, parcel.EXIT):
             _try(store.delete, f"jobs/{name}/{file}")
         _try(store.delete, claim)
@@ -229,6 +229,21 @@ def _judge(store: Store, folder: str, last: list[str], why: str) -> None:
         return
     reason = f"exit code {code}: {MEANINGS.get(code, 'its log says why')}" if told else why
     raise PipelineError("\n  ".join([f"The job has failed ({reason}).", *last]), code or 1)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until a job's id is known, so that the job can be ended."""
+    heard: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {end: signal.signal(end, lambda number, _: heard.append(number)) for end in ends}
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
+    if heard:
+        signal.raise_signal(heard[0])
 
 
 def _try(call: Callable[[str], None], name: str) -> None:
