@@ -159,7 +159,7 @@ def parses(tree: Path) -> list[str]:
         ".json": json.loads,
         ".py": ast.parse,
         ".toml": tomllib.loads,
-        ".yaml": yaml.safe_load,
+        ".yaml": lambda text: list(yaml.safe_load_all(text)),
         ".yml": yaml.safe_load,
     }
     found = []
@@ -265,7 +265,8 @@ def selected(tree: Path) -> list[str]:
     for name, choices in VARIANTS.items():
         for path in {path for paths in choices.values() for path in paths}:
             if not any(one in answers[name] for one in choices if path in choices[one]):
-                expected -= {one for one in expected if one.startswith(path)}
+                folder = path if path.endswith("/") else "\0"
+                expected -= {one for one in expected if one == path or one.startswith(folder)}
     if "online" not in answers["serving"] and answers["training"] != "job":
         expected -= {*IMAGES, *(one for one in expected if one.startswith("deploy/"))}
     empty = [path for path in tree.rglob("*") if path.is_dir() and not any(path.iterdir())]

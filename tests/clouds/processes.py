@@ -134,8 +134,10 @@ def _listen(child: subprocess.Popen[str], printed: list[str]) -> None:
 def main(provider: str, project: Path) -> None:
     """Run a platform until a signal comes; once a second it counts what it has seen."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    for name in [name for name in os.environ if name.startswith("MLOPS_")]:
+        del os.environ[name]  # the project's, not the platform's
     with tempfile.TemporaryDirectory() as folder:
-        module = import_module(f"clouds.{provider}")
+        module: Any = import_module(f"clouds.{provider}")
         module.NAME = f"{project.name}-dev"  # Kubernetes' fake knows one environment by its name
         platform = module.Platform(Path(folder))
         platform.servers = servers = Processes(project, provider != "kubernetes")
