@@ -4,13 +4,12 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 from pydantic import Field, PrivateAttr
 
 from .. import project
 from ..errors import MlopsError
-from ..settings import Settings
 from .base import CloudError, Names
 from .s3 import S3Store
 
@@ -99,15 +98,7 @@ class Cloud(Names):
     machine: str = Field(default="ml.m5.large", pattern=r"^ml\.")
     instances: int = Field(default=1, ge=1)  # of each slot
     package_group: str = project.NAME  # of the model registry; another account's by its ARN
-    _environment: str = PrivateAttr(default="")
     _checked: bool = PrivateAttr(default=False)
-
-    @classmethod
-    def read(cls, settings: Settings, environment: str) -> Self:
-        """Return the checked names of an environment."""
-        names = super().read(settings, environment)
-        names._environment = environment
-        return names
 
     def client(self, service: str) -> Client:
         """Return a client of the account.

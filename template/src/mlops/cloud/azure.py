@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from ..settings import Settings
 from .base import CloudError, ConflictError, Names, Store
 
 if TYPE_CHECKING:
@@ -69,14 +68,6 @@ class Cloud(Names):
     instances: int = Field(default=1, ge=1)  # of each slot
     compute: str = ""  # a compute cluster for jobs; empty: serverless compute
     endpoint: str = ""  # its name, unique in the location; empty: <project>-<environment>
-    _environment: str = PrivateAttr("")
-
-    @classmethod
-    def read(cls, settings: Settings, environment: str) -> Self:
-        """Return the checked names, which know the file they stand in."""
-        found = super().read(settings, environment)
-        found._environment = environment
-        return found
 
     @property
     def credential(self) -> "DefaultAzureCredential":

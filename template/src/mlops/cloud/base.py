@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol, Self
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 
 from ..errors import MlopsError
 from ..settings import Settings, Strict
@@ -20,6 +20,8 @@ class ConflictError(CloudError):
 class Names(Strict):
     """The key ``cloud`` of environments/<environment>.yaml; each provider adds its own."""
 
+    _environment: str = PrivateAttr(default="")
+
     @classmethod
     def read(cls, settings: Settings, environment: str) -> Self:
         """Return the checked names.
@@ -28,13 +30,15 @@ class Names(Strict):
             MlopsError: naming each key that is missing or wrong, and the file.
         """
         try:
-            return cls.model_validate(settings.cloud)
+            names = cls.model_validate(settings.cloud)
         except ValidationError as error:
             faults = "; ".join(
                 f"cloud.{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
                 for fault in error.errors()
             )
             raise MlopsError(f"environments/{environment}.yaml: {faults}") from error
+        names._environment = environment
+        return names
 
 
 class Store(Protocol):

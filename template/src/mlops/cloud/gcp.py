@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from ..settings import Settings, environment_name
 from .base import CloudError, ConflictError, Names, Store
 
 if TYPE_CHECKING:
@@ -53,14 +52,6 @@ class Cloud(Names):
     instances: int = Field(default=1, ge=1)  # of each slot
     service_account: str = ""  # the e-mail of who servers and jobs run as; empty: Vertex AI's own
     endpoint: str = ""  # where all APIs are instead of Google's address: a private cloud
-    _environment: str = PrivateAttr(default_factory=environment_name)
-
-    @classmethod
-    def read(cls, settings: Settings, environment: str) -> Self:
-        """Return the checked names, which know whose they are."""
-        found = super().read(settings, environment)
-        found._environment = environment
-        return found
 
     @property
     def parent(self) -> str:

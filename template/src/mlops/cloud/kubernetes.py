@@ -8,14 +8,14 @@ import json
 import os
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from .. import project
 from ..errors import MlopsError
-from ..settings import Settings, Strict
+from ..settings import Strict
 from .base import CloudError, Names
 from .s3 import S3Store
 
@@ -88,14 +88,6 @@ class Cloud(Names):
     bucket: str = ""  # of an S3-compatible store: journals and jobs
     endpoint_url: str = ""  # its address; empty: AWS itself
     region: str = "us-east-1"  # what most other stores take
-    _environment: str = PrivateAttr(default="")
-
-    @classmethod
-    def read(cls, settings: Settings, environment: str) -> Self:
-        """Return the checked names of an environment."""
-        names = super().read(settings, environment)
-        names._environment = environment
-        return names
 
     @property
     def name(self) -> str:
