@@ -324,7 +324,8 @@ def test_figures(home: Environment) -> None:
     seen = target.observe(mark)
     blue, green = seen["blue"], seen["green"]
     assert blue.requests + green.requests == 1001
-    assert green.errors == load.statuses[500] > 50
+    assert load.statuses[500] > 50
+    assert green.errors - load.statuses[500] in (0, 1)  # the feedback's answer may be one
     assert blue.errors == 0
     assert blue.versions == {"1": load.versions["1"]}
     assert green.versions == {"9": load.versions["9"]}

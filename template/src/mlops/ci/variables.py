@@ -33,9 +33,7 @@ VARIABLES = {
     "AWS_ROLE_ARN": Variable(False, ALL, "the role of jobs on AWS, which trusts this platform"),
     "AZURE_CLIENT_ID": Variable(False, ALL, "the identity of jobs, which trusts this platform"),
     "AZURE_TENANT_ID": Variable(False, ALL, "the directory of that identity"),
-    "GCP_PROVIDER": Variable(
-        False, ALL, "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME"
-    ),
+    "GCP_PROVIDER": Variable(False, ALL, "full name of the provider of a workload identity pool"),
     "GCP_SERVICE_ACCOUNT": Variable(False, ALL, "the e-mail of whom jobs act as"),
     "GITLAB_TOKEN": Variable(
         True, ("register",), "a project token (Maintainer): pushes, proposes, starts; protected"
