@@ -19,6 +19,7 @@ from .metrics import Metrics
 
 LIMIT = 16 * 2**20  # characters waiting
 PAUSE = 0.1  # seconds between two writes
+TRIES = 20  # to begin, a pause between two
 STEP = 100  # requests of one statement
 MASK = "masked"
 # A request is kept as it came and was answered; the view takes it apart when it is read. The key
@@ -164,7 +165,14 @@ class Capture:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self._path, timeout=5)
-        database.execute("PRAGMA journal_mode = WAL")
+        for left in reversed(range(TRIES)):
+            try:
+                database.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError:  # another replica begins: here SQLite does not wait
+                if not left:
+                    raise
+                time.sleep(PAUSE)
         database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(TABLES)
         return database
