@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trees
 import yaml
-from allpairspy import AllPairs  # type: ignore[import-untyped]
 from checks import (
+    COMBINATIONS,
     TREE_CHECKS,
     Check,
     anonymous,
@@ -24,12 +24,6 @@ from checks import (
     tidy,
 )
 from conftest import ROOT
-
-ROWS = AllPairs(
-    [trees.values(name) for name in trees.ASKED],
-    filter_func=lambda row: trees.supported(dict(zip(trees.ASKED, row, strict=False))),
-)
-COMBINATIONS = [dict(zip(trees.ASKED, row, strict=True)) for row in ROWS]
 
 
 @pytest.mark.parametrize("check", TREE_CHECKS)
@@ -71,6 +65,7 @@ NOTEBOOK = (
     ' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}\n'
 )
 NESTED = "{% if team %}\n{% if task %}\n{% endif %}\n{% endif %}\n"
+LATER = '_exclude: ["{{% if {} %}}docs/ci.md{{% endif %}}"]\n'
 EMAIL = git("log", "-1", "--format=%ae")
 AUTHOR = next((name for name in git("log", "--format=%an").splitlines() if " " in name), EMAIL)
 # A check, a file to write (or to remove), and what the check must then report.
@@ -111,11 +106,15 @@ PLANTS: list[tuple[Check, str, str | bytes | None, str]] = [
     (selected, "src/mlops/cli/base.py", None, "src/mlops/cli/base.py: missing"),
     (selected, ".dvcignore/", None, ".dvcignore: an empty folder"),
     (sparse, "template/x.jinja", NESTED, "x.jinja: nested 2 deep"),
-    (sparse, "template/x.jinja", "{% set x = 1 %}\n" * 999, " control lines to "),
+    (sparse, "includes/x.md", "{% if team %}\n{% endif %}\n", "includes/x.md: nested 2 deep"),
+    (sparse, "includes/x.md", "{% set x = 1 %}\n" * 99, " control lines to "),
+    (sparse, "template/Makefile.jinja", "{% raw %}{% endraw %}\n" * 99, " control lines to "),
     (sparse, "template/#.jinja", "x\n", " files are templated"),
     (sparse, "template/{% if team %}x{% endif %}", "x\n", "x{% endif %}: a conditional name"),
     (excludes, "copier.yml", "_exclude: ['{% if team %}x{% endif %}']\n", "names nothing"),
     (excludes, "copier.yml", "_exclude: [Makefile]\n", "names nothing"),
+    (excludes, "copier.yml", LATER.format("ci != 'gitlab'"), "'ci' is undefined"),
+    (excludes, "copier.yml", LATER.format("ci | default != 'gitlab'"), "loses it"),
 ]
 
 
