@@ -24,6 +24,10 @@ bench: .venv ## measure, and write bench/results.json and docs/benchmarks.md
 	$(UV) pip install --quiet --python $(PYTHON) --requirement bench/requirements.txt
 	@PATH="$(abspath $(dir $(UV))):$$PATH" $(PYTHON) bench/run.py $(ARGS)
 
+.PHONY: cookiecutter
+cookiecutter: .venv ## write cookiecutter.json from copier.yml
+	$(PYTHON) hooks/write_cookiecutter_json.py
+
 .PHONY: lock
 lock: ## resolve the dependencies anew
 	$(UV) export --quiet --no-emit-project --group dev --no-annotate --no-header --output-file requirements.txt

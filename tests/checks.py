@@ -348,7 +348,7 @@ def sparse(root: Path) -> list[str]:
 
 
 def excludes(root: Path) -> list[str]:
-    """Every line under ``_exclude`` has one condition and names something that is there.
+    """Every row of ``_exclude`` has one condition and names what is there.
 
     ``copier update`` renders the release that a project comes from by these lines too. Of answers
     that the first release did not ask for, none may be needed, and none may leave a file out.
@@ -358,10 +358,11 @@ def excludes(root: Path) -> list[str]:
     first = {name: trees.BASE[name] for name in FIRST}
     found = []
     for line in config["_exclude"]:
-        match = re.fullmatch(r"\{% if ((?!%\}).)+ %\}(?P<path>.+)\{% endif %\}", line)
-        path = root / "template" / (match["path"] if match else "?")
-        if line != "__pycache__" and not (path.exists() or Path(f"{path}.jinja").exists()):
-            found.append(f"{line}: names nothing")
+        match = re.fullmatch(r"\{% if ((?!%\}).)+ %\}(?P<paths>[^%]+)\{% endif %\}\n?", line)
+        for name in match["paths"].strip().split("\n") if match else ["?"]:
+            path = root / "template" / name
+            if line != "__pycache__" and not (path.exists() or Path(f"{path}.jinja").exists()):
+                found.append(f"{line}: names nothing")
         asked = meta.find_undeclared_variables(strict.parse(line)) <= {*first, "_copier_operation"}
         for operation in ("copy", "update"):
             try:
