@@ -88,13 +88,23 @@ def run(folder: Path, *command: str) -> None:
     measure(Case(list(command), folder))
 
 
-def alternate(title: str, cases: dict[str, Case], rounds: int) -> Samples:
-    """Measure the cases in turn, back and forth; the first round warms up and is dropped."""
-    turns = [n for i in range(rounds + 1) for n in (list(cases) if i % 2 else reversed(cases))]
+def alternate(
+    title: str,
+    cases: dict[str, Case],
+    rounds: int,
+    before: Callable[[], object] = lambda: None,
+    warm: int = 1,
+) -> Samples:
+    """Measure the cases in turn, back and forth; the first ``warm`` rounds are dropped.
+
+    ``before`` is called before each, and not measured.
+    """
+    turns = [n for i in range(rounds + warm) for n in (list(cases) if i % 2 else reversed(cases))]
     samples: Samples = {name: [] for name in cases}
     for name in progress(turns, title):
+        before()
         samples[name].append(measure(cases[name]))
-    return {name: found[1:] for name, found in samples.items()}
+    return {name: found[warm:] for name, found in samples.items()}
 
 
 def progress(steps: list[str], title: str) -> Iterable[str]:

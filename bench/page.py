@@ -14,8 +14,8 @@ INTRO = """# Benchmarks
 
 Written by `make bench`, which measures again and writes this page and `bench/results.json`. With
 `BENCH_CCDS=<URL or folder>` cookiecutter-data-science is cloned from elsewhere than GitHub;
-`make bench ARGS="--only copy|dvc|pipeline|serving"` measures one section anew, `--rounds` more
-often.
+`make bench ARGS="--only copy|dvc|pipeline|serving|status|update"` measures one section anew,
+`--rounds` more often.
 
 Each figure is the median over the rounds, with the lowest and highest in brackets. Every round
 runs the commands of a section one after another, in an order that alternates; a first round that
@@ -47,11 +47,23 @@ answers in one worker besides the process that takes requests; it batches up to 
 1 ms, BentoML as it adapts. Access logs are off everywhere. The floor is FastAPI with uvloop and
 httptools, a body typed from the contract and one answer for all. Memory is the proportional set
 size of all of a server's processes after the load; start is until the first answer."""
+UPDATE = """
+Repositories that `copier copy` made from a template of two versions, the working copy and one with
+a line more in every tenth Python file; a team has edited every second repository. `factory update`
+works on all of them in one process, four at a time, and `copier update` on one after another; both
+leave the merge in the working tree, and all are taken back before the next. No round warms up:
+Copier has made the repositories just before."""
+STATUS = """
+The same repositories and four copies of each. `factory status` renders each one's own version to
+tell what was edited, and says versions and answers; `copier check-update` compares two versions. It
+is run in every tenth repository: the ratio is to ten times as long."""
 TITLES = {
     "copy": ("Generating a project", COPY),
     "pipeline": ("The pipeline", PIPELINE),
     "dvc": ("Nothing has changed", "In the same project, after its pipeline has run."),
     "serving": ("Serving", SERVING),
+    "update": ("Updating a fleet", UPDATE),
+    "status": ("The state of a fleet", STATUS),
 }
 MEANINGS = {
     "copy.ms_per_file": "ms for each file of this template's project",
@@ -59,6 +71,12 @@ MEANINGS = {
     "copy.vs_empty_template": "times as long as the template of one file",
     "dvc.noop_vs_version": "times as long as `dvc --version`",
     "pipeline.peak_memory_mb": "MB in the largest process",
+}
+MEANINGS |= {
+    "update.vs_copier": "times as fast as `copier update`, by the clock",
+    "update.cpu_vs_copier": "times less CPU time than `copier update`",
+    "update.linear": "times as long for each repository of all as for each of a tenth",
+    "status.vs_check_update": "times as fast as `copier check-update`, for each repository",
 }
 for _n, _suffix in ((16, ""), (1, "_1")):
     MEANINGS |= {
@@ -84,6 +102,8 @@ COLUMNS: dict[str, dict[str, tuple[Callable[[Any], float], int]]] = {
     },
     "pipeline": WHOLE,
     "dvc": WHOLE,
+    "update": WHOLE,
+    "status": WHOLE,
     "serving": {
         "requests/s, 1": (lambda s: s.rates[1], 0),
         "requests/s, 16": (lambda s: s.rates[16], 0),
@@ -115,9 +135,14 @@ def section(job: str, samples: Mapping[str, Sequence[Any]], figures: Figures) ->
         cells = (shown(spread(map(value, found)), n) for value, n in columns.values())
         rows.append([name, *cells])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    results = "\n".join(f"- `{k}`: {shown(v, 2)} {MEANINGS[k]}" for k, v in figures.items())
+    results = "\n".join(f"- `{k}`: {shown(v, 2)} {meaning(k)}" for k, v in figures.items())
     rounds = len(next(iter(samples.values())))
     return f"{title}\n\n{text.strip()}\n\n{table}\n\n{results}\n\n{rounds} rounds on {machine()}.\n"
+
+
+def meaning(key: str) -> str:
+    """Say what a figure is."""
+    return MEANINGS.get(key) or f"MB for {key.rsplit('_', 1)[1]} repositories"
 
 
 def shown(values: tuple[float, float, float], digits: int) -> str:

@@ -1,8 +1,9 @@
 """What the template costs, beside what others cost: `make bench` runs this.
 
 BENCH_CCDS says where cookiecutter-data-science is cloned from, once and before anything is timed:
-a URL or a folder. Results are written when all has been measured; a command that fails ends the
-run with its output. Times are in seconds (s), memory is in megabytes (MB, 10^6 bytes).
+a URL or a folder. BENCH_FLEET says how many repositories are updated. Results are written when all
+has been measured; a command that fails ends the run with its output. Times are in seconds (s),
+memory is in megabytes (MB, 10^6 bytes).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import fleet
 import page
 import serving as servers
 from measure import Case, Figures, Samples, alternate, ratio, run, spread
@@ -126,6 +128,7 @@ def serving(work: Path, rounds: int) -> tuple[Loads, Figures]:
 # In this order `dvc` and `serving` find what `pipeline` has made.
 JOBS: dict[str, Callable[[Path, int], tuple[Samples | Loads, Figures]]]
 JOBS = {"copy": copy, "pipeline": pipeline, "dvc": dvc, "serving": serving}
+JOBS |= {"update": fleet.update, "status": fleet.status}
 
 
 def main() -> None:

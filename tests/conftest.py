@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 for name in ("CI", "TF_BUILD"):
     os.environ.pop(name, None)
 
+pytest.register_assert_rewrite("scenario")
+
 Render = Callable[..., Path]
 
 

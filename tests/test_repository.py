@@ -137,10 +137,10 @@ def test_demo_goes_the_whole_way_on_a_provider(provider: str, tmp_path: Path) ->
 @pytest.mark.long
 def test_commands_of_the_readmes_work(tmp_path: Path) -> None:
     mine = commands(ROOT / "README.md")
-    # All but the last: above.
-    assert mine[:-1] == ["make demo", "make demo PROVIDER=aws"]
-    assert mine[-1] == "uvx copier copy TEMPLATE flight-delays"
-    command = mine[-1].replace("TEMPLATE", str(ROOT)).replace("copy", "copy --vcs-ref HEAD -l", 1)
+    # The first two: above.
+    assert mine[:2] == ["make demo", "make demo PROVIDER=aws"]
+    assert mine[2] == "uvx copier copy TEMPLATE flight-delays"
+    command = mine[2].replace("TEMPLATE", str(ROOT)).replace("copy", "copy --vcs-ref HEAD -l", 1)
     subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
     root = tmp_path / "flight-delays"
     project = Project(root, root / ".venv")
@@ -149,3 +149,13 @@ def test_commands_of_the_readmes_work(tmp_path: Path) -> None:
     for line in theirs:
         project.run("sh", "-c", line, variables=IDENTITY)
     assert "champion-dev" in project.mlops("model", "list")
+    fleet = mine[3:]
+    assert [line.split()[4] for line in fleet] == ["status", "diff"]
+    project.commit()
+    for line in fleet:
+        said = project.run(
+            *line.replace("git+TEMPLATE", f"git+{ROOT.as_uri()}")
+            .replace("TEMPLATE", str(ROOT))
+            .split()
+        )
+        assert "flight-delays" in said
