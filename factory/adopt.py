@@ -23,6 +23,8 @@ _PIPELINES = {
     ".gitlab-ci.yml": "gitlab",
     "azure-pipelines.yml": "azure-devops",
 }
+# How the reasons end that no update can mend later.
+_NEEDED = ("the template needs a folder", "the template needs a file")
 # What other ways of making and building a project leave, and what is to become of it.
 _LEFT = {
     ".cruft.json": "cruft's answers: its updates end here; remove it",
@@ -94,6 +96,11 @@ def adopt(
         made = template.at(release).render(answers, source=template.source, version=release.name)
         taken = {path: _why(repository, made, path) for path in made.files}
         added = {path: made.files[path] for path, reason in taken.items() if reason is None}
+        blocked = [f"{path}: {why}" for path, why in taken.items() if why and why.endswith(_NEEDED)]
+        if blocked and not dry:
+            raise RefusedError(
+                f"{member.name}: rename yours, and adopt again: {'; '.join(blocked)}"
+            )
         if not dry:
             _add(repository, template, made, added, release)
         obstacles = [
@@ -155,8 +162,10 @@ def _ignored(repository: Repository, added: Mapping[str, Entry]) -> list[Obstacl
     if said.returncode not in (0, 1):
         raise GitError(f"git check-ignore: {said.stderr.decode(errors='replace').strip()}")
     names = said.stdout.decode(errors="surrogateescape").split("\0")[:-1]
-    reason = "came, and .gitignore would leave it out: change that row"
-    return [Obstacle(name.removeprefix(repository.subfolder), reason) for name in names]
+    if not names:
+        return []
+    came = ", ".join(sorted(name.removeprefix(repository.subfolder) for name in names))
+    return [Obstacle(".gitignore", f"has rows for what came; change them: {came}")]
 
 
 def _add(

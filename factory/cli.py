@@ -19,6 +19,7 @@ from factory.fleet import ANSWERS, Fleet, Member
 from factory.fleet import load as load_fleet
 from factory.git import require
 from factory.template import Template
+from factory.update import How, Outcome
 
 app = typer.Typer(
     help="Keeps a fleet of generated repositories current.",
@@ -27,6 +28,15 @@ app = typer.Typer(
 )
 console = Console(stderr=True)  # what is told; what is asked for goes to standard output
 CONFLICTS, REFUSED, BROKEN = 3, 4, 5
+_UPDATED = {
+    "stage": "updated, staged: look at it, and commit;",
+    "dry-run": "would be updated",
+    "commit": "updated, committed",
+}
+_CLASHED = {
+    "dry-run": "would have conflicts",
+    "with-conflicts": "updated, with markers: resolve, add, and commit;",
+}
 T = TypeVar("T")
 
 Where = Annotated[
@@ -46,6 +56,14 @@ File = Annotated[Path | None, typer.Option("--out", "-o", help="Where to; else s
 
 class Form(StrEnum):
     """How a result is given."""
+
+    TABLE = "table"
+    JSON = "json"
+    HTML = "html"
+
+
+class Findings(StrEnum):
+    """How findings are given."""
 
     TABLE = "table"
     JSON = "json"
@@ -200,7 +218,7 @@ def update(
 ) -> None:
     """Bring repositories to a version; a clean merge is staged, a conflict changes nothing."""
     from factory.forges import BusyError, open_forge
-    from factory.update import How, Outcome, update
+    from factory.update import update
 
     chosen = {How.DRY: dry_run, How.COMMIT: commit, How.PROPOSE: pr, How.CONFLICTS: with_conflicts}
     ways = [way for way, wanted in chosen.items() if wanted] or [How.STAGE]
@@ -228,7 +246,9 @@ def update(
 
     outcomes = _each(repositories.repositories, turn, jobs, "updating")
     for outcome in outcomes:
-        _tell(outcome)
+        _tell(outcome, ways[0])
+    if any(outcome.state == "conflicts" for outcome in outcomes) and not with_conflicts:
+        console.print("--with-conflicts leaves markers to be resolved.")
     states = {outcome.state for outcome in outcomes}
     if "conflicts" in states:
         raise typer.Exit(CONFLICTS)
@@ -236,11 +256,16 @@ def update(
         raise typer.Exit(REFUSED)
 
 
-def _tell(outcome: Any) -> None:
-    """Say what became of one repository."""
-    moved = f" {outcome.before} → {outcome.after}" if outcome.before else ""
+def _tell(outcome: Outcome, how: How) -> None:
+    """Say what became of one repository, and what comes next."""
+    words = {"current": "current", "refused": "refused", "proposed": "proposed"}
+    words["updated"] = _UPDATED.get(how.value, "updated")
+    words["conflicts"] = _CLASHED.get(how.value, "conflicts, nothing was changed")
+    moved = f" {outcome.before} → {outcome.after}" if outcome.before != outcome.after else ""
+    if not moved and outcome.state in ("updated", "proposed"):
+        moved = f" {outcome.after}, other answers"
     where = f": {outcome.request.url}" if outcome.request else ""
-    print(f"{outcome.name}: {outcome.state}{moved}{where}")
+    print(f"{outcome.name}: {words[outcome.state]}{moved}{where}")
     if outcome.reason:
         print(f"  {outcome.reason}")
     for conflict in outcome.conflicts:
@@ -288,7 +313,7 @@ def rollout(
             open_forge=lambda address: open_forge(address, one.forge),
         ),
         open_forge=lambda one: open_forge(origin(one).source, one.forge),
-        journal=journal or fleet.resolve().with_suffix(".rollout.jsonl"),
+        journal=journal or Path(f"{fleet.resolve()}.rollout.jsonl"),
         options=Options(until.value, stop_first, stop_at, jobs, poll, hours * 3600),
         say=print,
     ).run(wait=not no_wait)
@@ -304,8 +329,11 @@ def assess(
         Path | None, typer.Option(help="What CI and registry know, by repository.")
     ] = None,
     level: Annotated[int, typer.Option(min=0, max=4, help="The least level; below it: 5.")] = 0,
+    template: From = "",
     only: Only = [],  # noqa: B006
-    form: As = Form.TABLE,
+    form: Annotated[
+        Findings, typer.Option("--format", "-f", help="The form of the result.")
+    ] = Findings.TABLE,
     out: File = None,
     jobs: Jobs = 4,
 ) -> None:
@@ -318,10 +346,21 @@ def assess(
     from factory.policy import Finding, load, violations
     from factory.repository import Repository
 
-    repositories = _wanted(load_fleet(fleet), only)
-    rules = policy or repositories.policy
-    held = load(rules) if rules else None
+    every = load_fleet(fleet)
+    repositories = _wanted(every, only)
+    rules, address = policy or every.policy, template or every.template
+    questions = None
+    if rules and address:  # what the policy says of answers is held against it
+        source = Template.open(address)
+        questions = source.at(source.latest).config
+    held = load(rules, questions) if rules else None
     known = load_facts(facts) if facts else {}
+    names = {member.name for member in every.repositories}
+    if known.keys() - names:
+        raise FactoryError(
+            f"{facts}: no repository is called {min(known.keys() - names)}; "
+            f"there are {', '.join(sorted(names))}"
+        )
 
     def look(member: Member) -> tuple[Assessment, list[Finding]]:
         name, files, answers, found = member.name, Files.of({}), {}, []

@@ -90,6 +90,8 @@ def drift(repository: Repository, template: Template) -> Drift:
 
 def behind(repository: Repository, template: Template, found: Drift) -> tuple[Difference, ...]:
     """Return the files that nobody changed, and that the latest version has otherwise or not."""
+    if not template.behind(found.release):  # it is there, or ahead of it
+        return ()
     own = _factory(rendered(repository, template, found.release))
     latest = rendered(repository, template, template.latest).files
     have = repository.files

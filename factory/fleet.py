@@ -86,7 +86,9 @@ def load(path: Path) -> Fleet:
     try:
         fleet = Fleet.model_validate(given)
     except ValidationError as error:
-        raise FactoryError(f"{path}: {_said(error.errors()[0])}") from error
+        # A key that there is not explains one that is missing.
+        errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise FactoryError(f"{path}: {_said(errors[0])}") from error
     here = path.resolve().parent
 
     def placed(source: str) -> str:
@@ -114,6 +116,12 @@ def _said(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         model = Member if "repositories" in where else Fleet
         return f"{'.'.join(where)}: there is no {key}; there are {', '.join(model.model_fields)}"
+    if error["type"] == "missing":
+        return f"{'.'.join(where)} is missing"
+    if error["type"] in ("model_type", "model_attributes_type", "list_type"):
+        kinds = {"list_type": "a list"}
+        wanted = kinds.get(error["type"], "`source: …`" if "repositories" in where else "a mapping")
+        return f"{'.'.join(where)}: {short(error['input'])}: {wanted} is needed here"
     return f"{'.'.join(where)}: {short(error['input'])}: {error['msg']}"
 
 

@@ -23,6 +23,13 @@ BRANCH = "factory/update"
 _TRAILER = "Factory-Update"
 
 
+State = Literal["current", "updated", "proposed", "conflicts", "refused"]
+
+
+class AheadError(RefusedError):
+    """A project is at a newer version than the one that is asked for."""
+
+
 class How(Enum):
     """What becomes of a clean merge."""
 
@@ -38,7 +45,7 @@ class Outcome:
     """What became of one project."""
 
     name: str
-    state: Literal["current", "updated", "proposed", "conflicts", "refused"]
+    state: State
     before: str | None = None
     after: str | None = None
     conflicts: tuple[Conflict, ...] = ()
@@ -109,6 +116,10 @@ def update(
             with Workshop([repository.objects, template.objects]) as workshop:
                 plan = _plan(repository, template, workshop, to, data or {}, formerly)
                 return _write(repository, workshop, plan, how)
+    except AheadError as error:
+        if to:
+            return Outcome(member.name, "refused", reason=str(error))
+        return Outcome(member.name, "current")  # it has more than the latest release
     except BusyError:  # the same call may succeed later: no refusal
         raise
     except (FactoryError, OSError) as error:  # e.g. a repository that may not be written
@@ -138,7 +149,7 @@ def _write(repository: Repository, workshop: Workshop, plan: Plan, how: How) -> 
 
 def _outcome(name: str, plan: Plan) -> Outcome:
     conflicts = plan.merged.conflicts
-    state: Literal["current", "updated", "conflicts"] = "updated" if plan.changed else "current"
+    state: State = "updated" if plan.changed else "current"
     return Outcome(
         name,
         "conflicts" if conflicts else state,
@@ -229,7 +240,7 @@ def _forwards(name: str, template: Template, before: Release, after: Release) ->
         ancestor = ("merge-base", "--is-ancestor", after.commit, before.commit)
         back = after.commit != before.commit and not template.git.attempt(*ancestor).returncode
     if back:
-        raise RefusedError(
+        raise AheadError(
             f"{name} is at {before.name}, which is newer than {after.name}: "
             "an update goes forwards; to go back, revert the commit that updated it"
         )
@@ -280,7 +291,10 @@ def origin(member: Member) -> Member:
     local = Repository.open(member.model_copy(update={"branch": None}))  # it may be there alone
     said = local.git.attempt("remote", "get-url", "--push", "origin")
     if said.returncode:
-        raise RefusedError(f"{member.source} has no remote `origin`: --pr has nowhere to push to")
+        raise RefusedError(
+            f"{member.source} has no remote `origin` to propose to: git remote add origin URL, "
+            "or give its URL in the fleet file"
+        )
     remote = said.stdout.decode().strip()
     source = remote if is_url(remote) else (local.git.folder / remote).resolve().as_uri()
     return member.model_copy(update={"source": source, "subfolder": local.subfolder})

@@ -22,7 +22,6 @@ THEIRS = {
     "src/churn/model.py": "def fit(): ...\n",
     ".gitlab-ci.yml": "ours: {script: make}\n",
     "requirements.txt": "pandas\n",
-    "deploy": "a file where the template may have a folder\n",
     "notebooks/a b é.txt": "ours\n",
 }
 
@@ -83,11 +82,11 @@ def test_every_file_stays_and_the_rest_comes(theirs: Path, template: Template) -
 def test_what_stands_in_the_way_is_listed(theirs: Path, template: Template) -> None:
     done = adopt(member(theirs), template, data={"provider": "kubernetes"})
     reasons = {obstacle.path: obstacle.reason for obstacle in done.obstacles}
+    rows = [one.reason for one in done.obstacles if one.path == ".gitignore"]
     assert "stayed as it is" in reasons["README.md"]
     assert "stayed as it is" in reasons[".gitlab-ci.yml"]
-    assert "deploy is a file here" in reasons["deploy/slot.yaml"]
     assert "pyproject.toml" in reasons["requirements.txt"]
-    assert ".gitignore would leave it out" in reasons["docs/data.md"]
+    assert "docs/data.md" in rows[1]
     assert "Makefile" not in reasons
 
 
@@ -95,6 +94,21 @@ def test_a_dry_run_says_the_same_and_changes_nothing(theirs: Path, template: Tem
     told = adopt(member(theirs), template, dry=True)
     assert git(theirs, "status", "--porcelain") == ""
     assert told == adopt(member(theirs), template)
+
+
+def test_a_file_where_a_folder_is_needed_is_renamed_first(theirs: Path, template: Template) -> None:
+    (theirs / "deploy").write_text("ours\n")
+    git(theirs, "add", "--all")
+    git(theirs, "commit", "--message", "A file")
+    kubernetes = {"provider": "kubernetes"}
+    told = adopt(member(theirs), template, data=kubernetes, dry=True)
+    assert (
+        "deploy is a file here"
+        in {one.path: one.reason for one in told.obstacles}["deploy/slot.yaml"]
+    )
+    with pytest.raises(RefusedError, match=r"rename yours.*deploy is a file here"):
+        adopt(member(theirs), template, data=kubernetes)
+    assert git(theirs, "status", "--porcelain") == ""
 
 
 def test_an_untracked_file_stays(theirs: Path, template: Template) -> None:

@@ -89,9 +89,11 @@ def test_diff(run: Run, fleet: Path) -> None:
 def test_update(run: Run, fleet: Path) -> None:
     code, out, _ = run("update", fleet, "--dry-run", "--only", "plain")
     assert (code, "+# A later line." in out) == (0, True)
+    assert "plain: would be updated 9.0.0 → 9.1.0" in out
     code, out, _ = run("update", fleet, "--commit")
     assert code == cli.CONFLICTS
-    assert "plain: updated 9.0.0 → 9.1.0" in out
+    assert "plain: updated, committed 9.0.0 → 9.1.0" in out
+    assert "clash: conflicts, nothing was changed 9.0.0 → 9.1.0" in out
     assert "conflict: Dockerfile" in out
     for name in ("plain", "edited", "clash"):
         assert git(fleet.parent / name, "status", "--porcelain") == ""
@@ -115,6 +117,12 @@ def test_assess_and_answers(run: Run, fleet: Path, tmp_path: Path) -> None:
     assert run("assess", fleet, "--only", "plain")[0] == 0
     code, _, err = run("assess", fleet, "--only", "plain", "--level", "4")
     assert (code, "4 is asked" in err) == (cli.BROKEN, True)
+    (tmp_path / "facts.yaml").write_text("plane: {ci: {main: green}}\n")
+    code, _, err = run("assess", fleet, "--facts", tmp_path / "facts.yaml")
+    assert (code, "no repository is called plane" in err) == (1, True)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("forced: {licence: MIT}\n")
+    assert "license" in run("assess", fleet, "--policy", wrong)[2]
     code, out, _ = run("answers", policy)
     assert yaml.safe_load(out) == {"registry": "gto", "team": "platform"}
 
@@ -123,7 +131,7 @@ def test_rollout_without_a_platform_stops(run: Run, fleet: Path) -> None:
     code, out, _ = run("rollout", fleet, "--no-wait")
     assert code == 6
     assert "has no remote `origin`" in out
-    assert fleet.with_suffix(".rollout.jsonl").exists()
+    assert fleet.with_name("fleet.yaml.rollout.jsonl").exists()
 
 
 def test_adopt(run: Run, fleet: Path, template: Template) -> None:  # noqa: F811

@@ -69,20 +69,20 @@ A, B = "{source: a}", "{source: b}"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "the file: None: Input should be a valid dictionary"),
-        ("[]", r"the file: \[\]: Input should be a valid dictionary"),
+        ("", "the file: None: a mapping is needed here"),
+        ("[]", r"the file: \[\]: a mapping is needed here"),
         ("repositories: [", "is no YAML: "),
-        ("template: x", "repositories: {'template': 'x'}: Field required"),
-        ("repositories: 3", "repositories: 3: Input should be a valid list"),
-        ("repositories: [a]", "repositories.0: 'a': Input should be a valid dictionary"),
-        ("repositories: [{}]", "repositories.0.source: {}: Field required"),
+        ("template: x", "repositories is missing"),
+        ("repositories: 3", "repositories: 3: a list is needed here"),
+        ("repositories: [a]", "repositories.0: 'a': `source: …` is needed here"),
+        ("repositories: [{}]", "repositories.0.source is missing"),
         ("repositories: [{source: ''}]", "repositories.0.source: '': String should have at least"),
         ("repositories: [{source: 3}]", "repositories.0.source: 3: Input should be a valid string"),
         (
             "repositories: [{sorce: a, source: b}]",
             "repositories.0.sorce: there is no sorce; there are source, name, ring, branch, ",
         ),
-        ("repos: []", "repositories: .*Field required"),
+        ("repos: []", "repos: there is no repos; there are template, .*repositories"),
         (
             "repositories: []\nring: [a]",
             "ring: there is no ring; there are template, formerly, policy, rings, repositories",
