@@ -32,6 +32,19 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
     "provider": {
         name: [
             "docs/cloud.md",
+            "docs/infra.md",
+            *(
+                f"{folder}/infra-{what}.yml"
+                for folder in (".github/workflows", ".gitlab/ci", "azure-pipelines")
+                for what in ("apply", "drift", "plan")
+            ),
+            "azure-pipelines/stages/infra.yml",
+            f"infra/{name}/",
+            "src/mlops/cli/infra.py",
+            "src/mlops/infra/__init__.py",
+            f"src/mlops/infra/{name}.py",
+            f"src/mlops/doctor/{name}.py",
+            "tests/unit/test_infra.py",
             "src/mlops/cloud/",
             f"src/mlops/cloud/{name}.py",
             f"src/mlops/jobs/{name}.py",
@@ -66,7 +79,11 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "ray": ["src/mlops/pipeline/search.py", "tests/integration/test_search.py"],
     },
     "environments": {
-        name: [f"environments/{name}.yaml", f"deploy/overlays/{name}/"]
+        name: [
+            f"environments/{name}.yaml",
+            f"deploy/overlays/{name}/",
+            *(f"infra/{at}/environments/{name}.tfvars" for at in ("kubernetes", *CLOUDS)),
+        ]
         for name in ("dev", "test", "staging", "shadow", "prod")
     },
     "serving": {
@@ -130,6 +147,9 @@ VARIANTS["ci"] = {
     "azure-devops": [
         ".azuredevops/",
         "azure-pipelines/",
+        "infra/azure/bootstrap/azure-devops.tf",
+        "infra/azure/bootstrap/azure-devops_override.tf",
+        "infra/azure/bootstrap/tests/azure-devops.tftest.hcl",
         "src/mlops/ci/azure_devops/",
         "tests/unit/forges/azure_devops.py",
         "tests/unit/protection/azure_devops.py",
@@ -139,6 +159,7 @@ VARIANTS["ci"] = {
 IMAGES = (".dockerignore", "src/mlops/image.py", "tests/unit/test_image.py")
 VARIANTS["oversight"] = {"regulated": ["docs/team/controls.yaml"]}
 BINARY = {".parquet"}
+HELM = "/charts/objects/templates/"  # Go's templates
 
 
 def git(*arguments: str) -> str:
@@ -168,7 +189,7 @@ def parses(tree: Path) -> list[str]:
         try:
             # A warning of today, such as a cell without an id, is an error of tomorrow.
             with warnings.catch_warnings(action="error"):
-                if path.suffix not in BINARY:
+                if path.suffix not in BINARY and HELM not in name:
                     readers.get(path.suffix, str)(path.read_bytes().decode())
         except Exception as error:  # each reader has errors of its own
             found.append(f"{name}: {error}")
@@ -206,8 +227,9 @@ def rendered_through(tree: Path) -> list[str]:
             found.append(f"{name}: not a name")
         # GitHub's and Azure's own expressions are no braces of Jinja's.
         text = "" if path.suffix in BINARY else re.sub(r"\$\{\{.*?\}\}", "", read(path))
-        # Python's own doubled braces may stand in a file that never met Jinja.
-        static = path.suffix == ".py" and (trees.template() / "template" / lying[name]).exists()
+        # Python's and Helm's own doubled braces may stand in a file that never met Jinja.
+        own = path.suffix == ".py" or HELM in name
+        static = own and (trees.template() / "template" / lying[name]).exists()
         if "{%" in text or (answer.search(text) if static else re.search(r"\{\{|\}\}", text)):
             found.append(f"{name}: braces are left")
     return found
@@ -360,8 +382,8 @@ def excludes(root: Path) -> list[str]:
     for line in config["_exclude"]:
         match = re.fullmatch(r"\{% if ((?!%\}).)+ %\}(?P<paths>[^%]+)\{% endif %\}\n?", line)
         for name in match["paths"].strip().split("\n") if match else ["?"]:
-            path = root / "template" / name
-            if line != "__pycache__" and not (path.exists() or Path(f"{path}.jinja").exists()):
+            there = [[*(root / "template").glob(one)] for one in (name, f"{name}.jinja")]
+            if line != "__pycache__" and not any(there):
                 found.append(f"{line}: names nothing")
         asked = meta.find_undeclared_variables(strict.parse(line)) <= {*first, "_copier_operation"}
         for operation in ("copy", "update"):

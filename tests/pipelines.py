@@ -115,7 +115,7 @@ def read(tree: Path) -> Pipelines:
         for job in workflow.jobs.values():
             job.workflow = name if job.workflow == "its name" else job.workflow
             # Outside GitLab an approval belongs to the environment, not to a file.
-            if found.platform != "gitlab" and "deploy" in job.targets:
+            if found.platform != "gitlab" and {"deploy", "infra-apply"} & {*job.targets}:
                 job.approval = environments.get(job.environment, 0) > 0
         asked = workflow.on.get("person", {})
         names = [*environments]
@@ -263,7 +263,7 @@ def github_triggers(on: dict[str, Any]) -> dict[str, Any]:
                 branches |= set(row.get("branches", []))
                 found["push"] = branches, filters("github", row.get("paths", []))
             case "pull_request":
-                found["change"] = set(row["branches"])
+                found["change"] = set(row["branches"]), filters("github", row.get("paths", []))
             case "schedule":
                 found["schedule"] = [entry["cron"] for entry in row]
             case "workflow_dispatch":
@@ -385,7 +385,7 @@ def gitlab(tree: Path) -> dict[str, Workflow]:
         else:
             event, branch = STARTS[rule["if"]]
             changes = filters("gitlab", rule.get("changes", {}).get("paths", []))
-            on[event] = ({branch}, changes) if event == "push" else {branch}
+            on[event] = {branch}, changes
         rows = gitlab_jobs(gitlab_file(tree, start["trigger"]["include"]))
         waits = {(True, False): "newest", (False, True): "queue"}
         kind = start.get("interruptible", False), start.get("resource_group") == name
@@ -565,7 +565,8 @@ def azure_triggers(text: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any
         names |= set(branches["include"]) - {"*"}
         found["push"] = names, filters("azure-devops", text["trigger"]["paths"]["include"])
     if isinstance(text["pr"], dict):
-        found["change"] = set(text["pr"]["branches"]["include"])
+        paths = filters("azure-devops", text["pr"].get("paths", {}).get("include", []))
+        found["change"] = set(text["pr"]["branches"]["include"]), paths
     if "schedules" in text:
         found["schedule"] = [row["cron"] for row in text["schedules"]]
     return found if {"push", "change"} & set(found) else {**found, "person": asked}

@@ -11,13 +11,12 @@ Node = tuple[str, str]  # a workflow and its job
 
 # Targets that change what others see.
 EFFECTS = {"cd", "deploy", "image", "register", "release", "release-data", "sign"}
-EFFECTS |= {"roll-forward", "rollback", "ci-publish", "ci-start", "$ACTION"}
+EFFECTS |= {"infra-apply", "roll-forward", "rollback", "ci-publish", "ci-start", "$ACTION"}
 TRAINING = {"candidate", "pipeline", "pr-training", "refine", "retrain", "tune", "ci-retrain"}
 # Targets that read or write at the provider: data, versions, images, what answers. A sample of
 # `pipeline` stays on the runner.
-PROVIDED = (EFFECTS | TRAINING | {"ci-plan", "ci-share", "ci-version", "data", "test-system"}) - {
-    "pipeline"
-}
+PROVIDED = EFFECTS | TRAINING | {"ci-plan", "ci-share", "ci-version", "data", "test-system"}
+PROVIDED = (PROVIDED | {"infra-drift", "infra-plan"}) - {"pipeline"}
 # What a target needs of GitHub beyond reading the code.
 PERMISSIONS = {
     "ci-alert": {"issues": "write"},
@@ -26,6 +25,7 @@ PERMISSIONS = {
     "ci-start": {"actions": "write"},
     "ci-template": {"contents": "write", "pull-requests": "write"},
     "image": {"packages": "write"},
+    "infra-comment": {"pull-requests": "write"},
     "sign": {"id-token": "write", "packages": "write"},
 }
 # The same, where the image goes to the provider.
@@ -112,6 +112,25 @@ def in_order(pipelines: Pipelines) -> list[str]:
     return found
 
 
+def infra_in_order(pipelines: Pipelines) -> list[str]:
+    """A change of infra/ reaches an environment only from the one before."""
+    found, before = [], list[Node]()
+    for name, title, job in pipelines.jobs():
+        if "infra-apply" in job.targets and not job.environment == job.settings["ENV"] == title:
+            found.append(f"{name}.{title}: applies {job.settings['ENV']} as {job.environment}")
+    jobs = {j.environment: (n, t) for n, t, j in pipelines.jobs() if "infra-apply" in j.targets}
+    if pipelines.provider != "local" and {*jobs} != {*pipelines.environments}:
+        found.append(f"infra is applied to {sorted(jobs)}")
+    for environment in (one for one in pipelines.environments if one in jobs):
+        name, title = jobs[environment]
+        passed = {(name, one) for one in required(pipelines.workflows[name], title)}
+        found += [
+            f"{environment}: infra gets there past {t}" for n, t in before if (n, t) not in passed
+        ]
+        before.append((name, title))
+    return found
+
+
 def one_environment(pipelines: Pipelines) -> list[str]:
     """A job that deploys does so where it is let, after success only, where services stay."""
     found = []
@@ -134,7 +153,8 @@ def approved(pipelines: Pipelines) -> list[str]:
     """Production waits for a person; nothing waits but for an approval."""
     found = [] if pipelines.environments["prod"] else ["prod: asks nobody"]
     for name, title, job in pipelines.jobs():
-        asked = "deploy" in job.targets and pipelines.environments.get(job.environment, 0) > 0
+        makes = {"deploy", "infra-apply"} & {*job.targets}
+        asked = bool(makes) and pipelines.environments.get(job.environment, 0) > 0
         if job.approval != asked:
             found.append(f"{name}.{title}: waits for a person: {job.approval}, should: {asked}")
     return found
@@ -340,6 +360,7 @@ def mapped(pipelines: Pipelines) -> set[str]:
 RULES: list[Callable[[Pipelines], list[str]]] = [
     harmless,
     in_order,
+    infra_in_order,
     one_environment,
     approved,
     bounded,

@@ -25,10 +25,10 @@ from rules import CONTRACT, RULES, mapped, variables_of
 PLATFORMS = trees.choices("ci")
 FILES = [".github", ".gitlab", ".gitlab-ci.yml", "azure-pipelines", ".azuredevops", "renovate.json"]
 # The answers that pipelines are made of. Of the environments: none, one, two and all between.
-# Of the registries the one that is in git, and another. Kubernetes' pipelines are those of local.
+# Of the registries the one that is in git, and another.
 VALUES: dict[str, list[Any]] = {
     "environments": [trees.values("environments")[number] for number in (0, 2, 5, -1)],
-    "provider": ["local", "azure", "aws", "gcp"],
+    "provider": ["local", "kubernetes", "azure", "aws", "gcp"],
     "serving": [["online", "batch"], ["batch"]],
     "project_slug": trees.TEXTS["project_slug"],
     "registry": ["mlflow", "gto"],
@@ -42,7 +42,7 @@ COMBINATIONS = [
     {name: values[(one + other) % len(values)] for name, values in VALUES.items()}
     | dict(zip(("registry", "promotion"), TAGS[(one + other) % len(TAGS)], strict=True))
     | {"environments": VALUES["environments"][one], "provider": VALUES["provider"][other]}
-    for one, other in product(range(4), repeat=2)
+    for one, other in product(range(4), range(5))
 ]
 
 
@@ -76,7 +76,12 @@ def test_only_clouds_are_logged_in_to(platform: str) -> None:
         {name: path.read_bytes() for name, path in trees.files(tree) if name.split("/")[0] in FILES}
         for tree in (trees.rendered(ci=platform, provider=p) for p in ("local", "kubernetes"))
     )
-    assert local == cluster
+    # Only one has infrastructure, and on GitLab two files that say when it is looked at.
+    same = {name for name in cluster if "infra-" not in name} - {
+        ".gitlab-ci.yml",
+        ".gitlab/schedules.yaml",
+    }
+    assert {name: local[name] for name in same} == {name: cluster[name] for name in same}
 
 
 # Linters ----------------------------------------------------------------------
@@ -252,6 +257,22 @@ GRAPH_PLANTS = [
     ("gitlab/release", "when: manual", "when: on_success", "prod: waits for a"),
     ("gitlab/release", "allow_failure: false", "allow_failure: true", "prod: waits"),
     ("gitlab/data", "  timeout", f"  rules: {MANUAL}\n  timeout", "data.check: waits for"),
+    ("gitlab/infra-apply@aws", "when: manual", "when: on_success", "infra-apply.prod: waits for a"),
+    # Infrastructure: past an environment, without a login, with too much, or in silence.
+    (
+        "azure/infra-apply@gcp",
+        "dependsOn: [staging]",
+        "dependsOn: []",
+        "prod: infra gets there past",
+    ),
+    ("github/infra-plan@aws", "id-token: write", "id-token: none", "infra-plan.plan: logs in: Fal"),
+    (
+        "github/infra-plan@gcp",
+        "pull-requests: write",
+        "contents: write",
+        "infra-plan.report: may ",
+    ),
+    ("github/infra-drift@azure", "needs: drift", "needs: []", "infra-drift.alert: failure of []"),
     # More than a job needs.
     ("github/quality", "contents: read", "contents: write", "quality.check: may "),
     ("github/quality", "permissions: {}", "permissions: { actions: read }", "quality: {'actions'"),

@@ -1,6 +1,7 @@
 """The table of support: what goes together renders whole, what does not is refused by name."""
 
 import ast
+import fnmatch
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -102,12 +103,21 @@ def selected(answers: dict[str, Any]) -> frozenset[str]:
     """Return the files of a combination."""
     given = {**answers, "_copier_operation": "copy"}
     dropped = [
-        path.render(given) for condition, path in rows() if condition.render(given) == "True"
+        name
+        for condition, path in rows()
+        if condition.render(given) == "True"
+        for name in named(path.render(given))
     ]
     lost = tuple(f"{path}/" for path in dropped)
     return frozenset(
         name for name in names() if name not in dropped and not name.startswith(lost or ("\0",))
     )
+
+
+@cache
+def named(pattern: str) -> list[str]:
+    """Return what a row's path names: itself, or the files that it is a pattern of."""
+    return fnmatch.filter(names(), pattern) if "*" in pattern else [pattern]
 
 
 @cache

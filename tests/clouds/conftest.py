@@ -25,8 +25,9 @@ ENVIRONMENT = "prod"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a platform on each of them."""
-    if "provider" in metafunc.fixturenames:
+    """Run what asks for a platform on each of them, unless it names them itself."""
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "provider" in metafunc.fixturenames and not any("provider" in names for names in own):
         only = getattr(metafunc.module, "PROVIDERS", PLATFORMS)
         metafunc.parametrize("provider", list(only), scope="session")
 

@@ -42,6 +42,20 @@ def target(platform: Any) -> Any:
     return made
 
 
+def test_what_costs_tells_whose_it_is(platform: Any) -> None:
+    target(platform)
+    sagemaker = platform.client("sagemaker")
+    arns = [
+        sagemaker.list_endpoints()["Endpoints"][0]["EndpointArn"],
+        sagemaker.list_endpoint_configs()["EndpointConfigs"][0]["EndpointConfigArn"],
+        sagemaker.list_models()["Models"][0]["ModelArn"],
+    ]
+    for arn in arns:
+        found = sagemaker.list_tags(ResourceArn=arn)["Tags"]
+        tags = {one["Key"]: one["Value"] for one in found}
+        assert {"project": "flight-delays", "environment": ENVIRONMENT}.items() <= tags.items(), arn
+
+
 def test_another_account_is_refused_by_name(platform: Any) -> None:
     with pytest.raises(MlopsError, match=f"account 123456789012.*{FILE}.*000000000000"):
         open_target(ENVIRONMENT, named(platform, account="000000000000"))

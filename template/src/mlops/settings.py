@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    RootModel,
     SecretStr,
     ValidationError,
     field_validator,
@@ -186,6 +187,21 @@ class Limits(Strict):
     significance: float = Field(default=0.05, gt=0, lt=1)  # of the A/B test
 
 
+class Dataset(Strict):
+    """What the catalogue tells of a dataset; DVC has its version, the schema what is personal."""
+
+    about: str = Field(min_length=1)
+    owner: str = Field(min_length=1)  # who decides about it
+    producer: str = Field(min_length=1)  # what makes it
+    consumers: list[str] = Field(min_length=1)
+    classification: Literal["public", "internal", "confidential", "restricted"]
+    access: str = Field(min_length=1)  # where it is read, and who gives the right to
+
+
+class Catalogue(RootModel[dict[str, Dataset]]):
+    """docs/team/catalogue.yaml: the datasets by their paths."""
+
+
 CHANGE = Literal["retrained", "algorithm", "comparison"]
 STRATEGY = Literal["rolling", "blue-green", "canary", "ab", "shadow"]
 
@@ -246,6 +262,7 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = None
     api_keys: SecretStr | None = None  # several: separated by commas
     edge_key: SecretStr | None = None  # signs bundles
+    mask_key: SecretStr | None = None  # of hashes in the replica of the data
     training: Training = Training()
     serving: Serving = Serving()
     release: Release = Release()
@@ -303,6 +320,11 @@ def edit_params(section: str, values: dict[str, Any], path: Path = Path("params.
 def load_gates(path: Path = Path("gates.yaml")) -> Gates:
     """Read gates.yaml; raise :class:`MlopsError` naming each key that is wrong."""
     return _read(path, Gates)
+
+
+def load_catalogue(path: Path = Path("docs/team/catalogue.yaml")) -> dict[str, Dataset]:
+    """Read the catalogue of data; raise :class:`MlopsError` naming each key that is wrong."""
+    return _read(path, Catalogue).root
 
 
 def environment_name() -> str:

@@ -1,12 +1,15 @@
 """What a record looks like. The validators, the model's inputs and the server read this.
 
 ``description`` and the limits are shown to callers. ``metadata={"skew": False}`` says that a
-column's distribution is expected to move (seasons), so that no alarm follows from it.
+column's distribution is expected to move (seasons), so that no alarm follows from it. ``"mask"``
+says how a replica for other environments hides the values: src/mlops/mask.py. What is of a person
+is marked ``"personal": True``; nothing here is.
 """
 
 import pandera.pandas as pa
 
 SEASONAL = {"skew": False}
+HASHED = {"mask": "hash"}  # a flight's number leads to its crew
 
 
 class Inputs(pa.DataFrameModel):
@@ -55,7 +58,7 @@ class Records(Inputs):
     year: int = pa.Field(ge=2013, le=2013)
     month: int = pa.Field(ge=1, le=12, metadata=SEASONAL)
     day: int = pa.Field(ge=1, le=31)
-    flight: int = pa.Field(ge=1, le=9999, metadata=SEASONAL)
+    flight: int = pa.Field(ge=1, le=9999, metadata=SEASONAL | HASHED)
     arr_delay: float = pa.Field(
         ge=-120, le=2000, nullable=True, metadata=SEASONAL, description="Minutes; null: cancelled"
     )

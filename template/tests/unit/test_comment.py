@@ -31,7 +31,7 @@ class Stub(SimpleNamespace):
     def run_url(self) -> str:
         return RUN
 
-    def comment(self, number: int, body: str) -> str:
+    def comment(self, number: int, body: str, marker: str = "") -> str:
         if self.denied:
             raise DeniedError("403 Resource not accessible")
         self.comments.append(body)

@@ -153,6 +153,9 @@ def test_the_first_run_comments_and_the_next_changes_that_comment(
     assert platform.data.bodies() == [f"{MARKER}\nfirst run"]
     assert open_forge().comment(7, "second run") == first
     assert platform.data.bodies() == [f"{MARKER}\nsecond run"]
+    forge.comment(7, "plans", "<!-- another -->")
+    open_forge().comment(7, "other plans", "<!-- another -->")
+    assert platform.data.bodies() == [f"{MARKER}\nsecond run", "<!-- another -->\nother plans"]
 
 
 def test_a_create_that_failed_but_was_done_is_not_done_again(

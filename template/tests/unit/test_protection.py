@@ -295,6 +295,6 @@ if project.CI == "azure-devops":
         owners = {
             one["settings"]["requiredReviewerIds"][0]: one["settings"]["filenamePatterns"]
             for one in quick.read()["policies"]
-            if "filenamePatterns" in one["settings"]
+            if "requiredReviewerIds" in one["settings"]
         }
         assert owners == {"t-1": ["*", "!/src/mlops/*"], "t-2": ["/src/mlops/*"]}

@@ -10,7 +10,7 @@ from typing import Any
 from .. import project
 from ..errors import MlopsError
 from ..settings import Paths
-from .forge import DeniedError, Forge
+from .forge import MARKER, DeniedError, Forge
 
 PICTURES = re.compile(r"(?:!\[[^\]]*\]\(plots/[^)]*\)\n*)+")
 TABLE = re.compile(r"(?:^\|.*\n?)+", re.MULTILINE)
@@ -23,16 +23,21 @@ MERMAID = project.CI != "azure-devops"
 
 
 def post(forge: Forge, paths: Paths) -> str:
-    """Comment on this job's pull request; return what was done.
+    """Put the report into the pull request's one comment; return what was done."""
+    return show(forge, compose(paths, forge.run_url()))
+
+
+def show(forge: Forge, text: str, marker: str = MARKER) -> str:
+    """Put a text into the one comment with this marker; return what was done.
 
     Where that is not possible the text goes on the run's page, and it is said why.
     """
-    text, number = compose(paths, forge.run_url()), forge.change()
+    number = forge.change()
     if number is None:
         forge.summary(text)
         return "No pull request: the report is on the run's page."
     try:
-        return f"Commented: {forge.comment(number, text)}"
+        return f"Commented: {forge.comment(number, text, marker)}"
     except DeniedError as error:
         forge.summary(text)
         why = "a fork's jobs have no right to." if forge.fork() else str(error)

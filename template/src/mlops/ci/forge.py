@@ -44,8 +44,8 @@ class Forge(Protocol):
         That is where a pipeline or a bot has opened it, or the platform itself asks for work items.
         """
 
-    def comment(self, number: int, body: str) -> str:
-        """Create or update the one comment that begins with MARKER; return its URL.
+    def comment(self, number: int, body: str, marker: str = MARKER) -> str:
+        """Create or update the one comment that begins with ``marker``; return its URL.
 
         Raises:
             DeniedError: this job may not comment.

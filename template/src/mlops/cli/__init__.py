@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from .. import project
 from ..errors import MlopsError
-from . import ci, data, model, pipeline, release
+from . import ci, data, doctor, model, pipeline, release
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,10 +35,13 @@ def root(context: typer.Context) -> None:
 
 app.add_typer(pipeline.app)
 app.add_typer(release.app)
+app.add_typer(doctor.app)
 for way in project.SERVING:
     app.add_typer(import_module(f".{way}", __name__).app)
 if project.TRAINING == "job":
     app.add_typer(import_module(".jobs", __name__).app)
+if project.PROVIDER != "local":
+    app.add_typer(import_module(".infra", __name__).app, name="infra")
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(ci.app, name="ci")

@@ -47,6 +47,24 @@ def data_profile(context: typer.Context, file: Path) -> None:
 
 @app.command("list")
 def data_list() -> None:
+    """List the datasets: whose they are, who may read them, at which version they are here."""
+    from .. import project
+    from ..lineage import data_versions
+    from ..settings import load_catalogue
+
+    versions = data_versions()
+    columns = project.schema.Records.to_schema().columns.items()
+    personal = [name for name, column in columns if (column.metadata or {}).get("personal")]
+    table(
+        {"dataset": path, "version": versions.get(Path(path).name, "")}
+        | entry.model_dump()
+        | {"consumers": ", ".join(entry.consumers), "personal": ", ".join(personal)}
+        for path, entry in load_catalogue().items()
+    )
+
+
+@app.command("versions")
+def data_history() -> None:
     """List the data's versions, newest first."""
     from ..lineage import data_versions, git
 
@@ -72,3 +90,20 @@ def data_release(
     record = versions.release_data(environment, number, why)
     console.print(f"{record['remote']} of {environment} has the data of {record['commit'][:10]}")
     table({"data": name, "version": version} for name, version in record["data"].items())
+
+
+@app.command("replicate")
+def data_replicate(
+    number: Annotated[
+        int, typer.Argument(envvar="VERSION", help="Whose data; else this commit's")
+    ] = 0,
+    environment: Environment = "dev",
+    why: Why = "",
+) -> None:
+    """Mask the last environment's data for those below it, as the schema says."""
+    from ..replicate import replicate
+
+    enter(environment)
+    record = replicate(environment, number, why)
+    console.print(f"The replica has the data of {record['commit'][:10]}: git tag {record['tag']}")
+    table({"column": name, "mask": mask} for name, mask in record["masks"].items())

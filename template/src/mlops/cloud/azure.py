@@ -68,6 +68,8 @@ class Cloud(Names):
     instances: int = Field(default=1, ge=1)  # of each slot
     compute: str = ""  # a compute cluster for jobs; empty: serverless compute
     endpoint: str = ""  # its name, unique in the location; empty: <project>-<environment>
+    plan_client: str = Field(default="", pattern=f"{UUID}|^$")  # as whom pipelines plan infra/
+    apply_client: str = Field(default="", pattern=f"{UUID}|^$")  # as whom they apply it
 
     @property
     def credential(self) -> "DefaultAzureCredential":

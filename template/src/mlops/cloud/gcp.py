@@ -28,6 +28,7 @@ TIMEOUT = 60.0  # seconds of one request
 AGAIN = 120.0  # seconds for which a throttled request is made again
 PAUSE = 1.0  # seconds before it is made again the first time
 PAGE = 1000  # lines of a log in one answer
+PROVIDER = r"^(projects/\d+/locations/global/workloadIdentityPools/[^/]+/providers/[^/]+)?$"
 
 # By status: which keys may be wrong, the likeliest first, and what to do.
 FIXES = {
@@ -44,6 +45,7 @@ class Cloud(Names):
     """An environment's names on Google Cloud. No key is among them: a login is found by itself."""
 
     project: str = Field(pattern=r"^[a-z][a-z0-9:.-]{4,61}[a-z0-9]$")  # its id, no number
+    provider: str = Field(default="", pattern=PROVIDER)  # who vouches for pipelines' jobs
     region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")  # such as europe-west4
     bucket: str = Field(min_length=3, pattern=r"^[a-z0-9][a-z0-9._-]+$")  # without gs://
     image: str = ""  # the repository of the servers' images

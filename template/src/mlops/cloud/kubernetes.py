@@ -51,7 +51,7 @@ FIXES = (
         "does not allow it: be in the group that deploy/base/accounts.yaml names, and see that "
         "`kubectl apply -k deploy/overlays/{environment}` was done",
     ),
-    (404, "namespace", "namespace", "is not there: `kubectl create namespace {namespace}`"),
+    (404, "namespace", "namespace", "is not there: `make infra-bootstrap ENV={environment}`"),
     (404, "", "context", "has no Gateway API: install its standard channel"),
     (409, "", "namespace", f"is being changed by somebody else: {AGAIN}"),
     (429, "", "context", f"has too much to do: {AGAIN}"),

@@ -184,7 +184,7 @@ ROUTES: list[Any] = [
 # Of checks: prod's branches, approval; of policies: after the two above.
 APPROVAL = ("checks", 1, "settings")
 POLICIES = {
-    name: number for number, name in enumerate(["", "", "an", "run", "item", "talk", "own"])
+    name: number for number, name in enumerate(["", "", "an", "item", "talk", "own", "run"])
 }
 # What somebody changes, by its place in the state, and what `mlops ci verify` then says.
 PLANTS: list[tuple[tuple[str | int, ...], Any, str]] = [

@@ -55,14 +55,14 @@ class AzureDevOpsForge:
         """Return nothing: a policy of the branch asks for linked work items."""
         return None
 
-    def comment(self, number: int, body: str) -> str:
+    def comment(self, number: int, body: str, marker: str = MARKER) -> str:
         """Create or update the first comment of a thread."""
         threads = f"{self._repository()}/pullRequests/{number}/threads"
-        content = {"content": cut(f"{MARKER}\n{body}", LIMIT)}
+        content = {"content": cut(f"{marker}\n{body}", LIMIT)}
 
         def find() -> Any:
             found = self._api("GET", threads)["value"]  # all of them: this list has no pages
-            return next((thread for thread in found if _ours(thread)), None)
+            return next((thread for thread in found if _ours(thread, marker)), None)
 
         # Closed: an active thread can keep a pull request from completing.
         fields = {"comments": [content | {"commentType": "text"}], "status": "closed"}
@@ -151,10 +151,10 @@ class AzureDevOpsForge:
         return variable("SYSTEM_COLLECTIONURI") + quote(variable("SYSTEM_TEAMPROJECT"))
 
 
-def _ours(thread: dict[str, Any]) -> bool:
+def _ours(thread: dict[str, Any], marker: str) -> bool:
     """Tell whether a thread begins with our comment; a deleted comment has no content."""
     content: str = thread["comments"][0].get("content") or ""
-    return content.startswith(MARKER)
+    return content.startswith(marker)
 
 
 def _patch(fields: dict[str, str]) -> list[dict[str, str]]:

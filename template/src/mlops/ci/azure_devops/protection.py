@@ -22,6 +22,7 @@ VERSION = "api-version=7.1-preview"
 PIPELINES = Path("azure-pipelines")
 WORK_ITEMS = Path(".azuredevops/work_items.json")
 OWNERS = Path("CODEOWNERS")
+INFRA = ["/infra/*", "/environments/*", "/.dvc/config"]
 # Kinds of checks and of branch policies bear these ids in every organisation.
 APPROVAL = {"id": "8c6f20a7-a545-4486-9777-f762fafe0d4d", "name": "Approval"}
 TASK = {"id": "fe1de3ee-a436-41b4-bb20-f6eb4cb879a7", "name": "Task Check"}
@@ -176,30 +177,37 @@ def _policies(api: Api, repository: str, owners: dict[str, list[str]]) -> Iterat
     place = {"repositoryId": repository, "refName": f"refs/heads/{MAIN}"}
     query = "&".join(f"{key}={value}" for key, value in place.items())
     there = api.read(f"git/policy/configurations?{query}")["value"]
-    candidate = _pipeline(api, f"{project.NAME}-candidate")
-    build = {
-        "buildDefinitionId": candidate["id"] if candidate else "ID",
-        "displayName": "candidate",
-        "manualQueueOnly": False,
-        # Once for each change, not again whenever main moves: integrate trains on what is merged.
-        "queueOnSourceUpdateOnly": True,
-        "validDuration": 0,
-    }
     review = {"creatorVoteCounts": False, "resetOnSourcePush": True}
     wanted: list[tuple[str, str, dict[str, Any]]] = [
         ("an approval", REVIEW, {"minimumApproverCount": AtLeast(1), **review}),
-        ("candidate passes", BUILD, build),
         ("a work item is linked", WORK_ITEM, {}),
         ("comments are resolved", COMMENTS, {}),
     ]
     for team, patterns in owners.items():
         settings = {"requiredReviewerIds": [team], "filenamePatterns": patterns}
         wanted.append(("the owners review", OWNER, settings))
+    wanted += [(f"{name} passes", BUILD, build) for name, build in _builds(api)]
     for what, kind, settings in wanted:
         found = next((one for one in there if _about(one, kind, settings, place)), None)
         made_with = {"type": {"id": kind}, "settings": {"scope": [{**place, "matchKind": "Exact"}]}}
         body = {"isEnabled": True, "isBlocking": True, "settings": settings}
         yield resource(f"{MAIN}: {what}", body, found, "policy/configurations", made_with)
+
+
+def _builds(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the pipelines that a change must pass, and for which files."""
+    files = {"candidate": {}, "infra-plan": {"filenamePatterns": INFRA}}
+    for name in (one for one in files if (PIPELINES / f"{one}.yml").is_file()):
+        made = _pipeline(api, f"{project.NAME}-{name}")
+        settings = {
+            "buildDefinitionId": made["id"] if made else "ID",
+            "displayName": name,
+            "manualQueueOnly": False,
+            # Once for each change, not again when main moves: integrate trains on what is merged.
+            "queueOnSourceUpdateOnly": True,
+            "validDuration": 0,
+        }
+        yield name, settings | files[name]
 
 
 def _about(policy: Any, kind: str, settings: dict[str, Any], place: dict[str, str]) -> bool:

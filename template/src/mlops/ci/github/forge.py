@@ -56,9 +56,9 @@ class GitHubForge:
         change = self._api("GET", f"/pulls/{number}")
         return None if change["head"]["ref"].startswith(BOTS) else str(change["body"] or "")
 
-    def comment(self, number: int, body: str) -> str:
+    def comment(self, number: int, body: str, marker: str = MARKER) -> str:
         """Create or update the comment in the pull request's conversation."""
-        body = cut(f"{MARKER}\n{body}", LIMIT)
+        body = cut(f"{marker}\n{body}", LIMIT)
         comments = f"/issues/{number}/comments"
 
         def find() -> Any:
@@ -67,7 +67,7 @@ class GitHubForge:
                 (
                     entry
                     for entry in self._api.pages(comments)
-                    if entry["body"].startswith(MARKER) and entry["user"]["type"] == "Bot"
+                    if entry["body"].startswith(marker) and entry["user"]["type"] == "Bot"
                 ),
                 None,
             )

@@ -48,10 +48,10 @@ class GitLabForge:
         bots = change["source_branch"].startswith(BOTS)
         return None if bots else str(change["description"] or "")
 
-    def comment(self, number: int, body: str) -> str:
+    def comment(self, number: int, body: str, marker: str = MARKER) -> str:
         """Create or update the merge request's note."""
         notes = f"/merge_requests/{number}/notes"
-        fields = {"body": cut(f"{MARKER}\n{_tame(body)}", LIMIT)}
+        fields = {"body": cut(f"{marker}\n{_tame(body)}", LIMIT)}
         user = Client(variable("CI_API_V4_URL"), TOKEN, "PRIVATE-TOKEN")("GET", "/user")
 
         def find() -> Any:
@@ -60,7 +60,7 @@ class GitLabForge:
                 (
                     note
                     for note in self._api.pages(notes)
-                    if note["body"].startswith(MARKER) and note["author"]["id"] == user["id"]
+                    if note["body"].startswith(marker) and note["author"]["id"] == user["id"]
                 ),
                 None,
             )

@@ -56,6 +56,7 @@ class SagemakerTarget(ManagedTarget):
         super().__init__(environment, settings)
         self.cloud: Cloud = open_cloud(settings, environment)
         self.name = f"{project.NAME}-{environment}"
+        self.tags = {"project": project.NAME, "environment": environment}  # costs count by them
         self.sagemaker = self.cloud.client("sagemaker")
         self.runtime = self.cloud.client("sagemaker-runtime")
         self.logs = self.cloud.client("logs")
@@ -117,7 +118,7 @@ class SagemakerTarget(ManagedTarget):
             now = self._settled()
             if now is None or now.weights != weights:
                 raise MlopsError(f"{self.name} has not taken up the traffic {traffic}.")
-        self._tag({WHOSE: slots.champion, STICKY: str(traffic.sticky).lower()})
+        self._tag(self.tags | {WHOSE: slots.champion, STICKY: str(traffic.sticky).lower()})
 
     def remove(self, slot: Slot) -> None:
         """Take a variant out; with the last one goes the endpoint.
@@ -185,7 +186,7 @@ class SagemakerTarget(ManagedTarget):
                 self.sagemaker.create_endpoint(
                     EndpointName=self.name,
                     EndpointConfigName=config,
-                    Tags=_tags({WHOSE: Slots().champion, STICKY: "false"}),
+                    Tags=_tags(self.tags | {WHOSE: Slots().champion, STICKY: "false"}),
                 )
             else:
                 self.sagemaker.update_endpoint(
@@ -216,6 +217,7 @@ class SagemakerTarget(ManagedTarget):
                     "Image": f"{self.cloud.image}:{version}",
                     "Environment": self._variables(version),
                 },
+                Tags=_tags(self.tags),
             )
 
     def _config(
@@ -242,7 +244,9 @@ class SagemakerTarget(ManagedTarget):
         try:
             self.sagemaker.describe_endpoint_config(EndpointConfigName=name)
         except MissingError:
-            self.sagemaker.create_endpoint_config(EndpointConfigName=name, **variants)
+            self.sagemaker.create_endpoint_config(
+                EndpointConfigName=name, **variants, Tags=_tags(self.tags)
+            )
         return name
 
     def _tidy(self) -> None:

@@ -1,0 +1,1 @@
+output "budget" { value = aws_budgets_budget.month.name }

@@ -1,0 +1,2 @@
+output "topic" { value = aws_sns_topic.told["alerts"].arn }
+output "events" { value = aws_sns_topic.told["events"].arn }

@@ -1,0 +1,1 @@
+output "caller" { value = one(aws_iam_role.caller[*].arn) }

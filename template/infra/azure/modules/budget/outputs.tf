@@ -1,0 +1,1 @@
+output "id" { value = azurerm_consumption_budget_resource_group.this.id }

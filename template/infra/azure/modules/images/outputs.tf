@@ -1,0 +1,1 @@
+output "id" { value = azurerm_container_registry.this.id }

@@ -1,0 +1,2 @@
+output "endpoint" { value = var.endpoint }
+output "endpoint_ids" { value = local.endpoints }

@@ -1,0 +1,4 @@
+output "budget" {
+  description = "The budget."
+  value       = google_billing_budget.this.name
+}
