@@ -77,7 +77,7 @@ def test_only_clouds_are_logged_in_to(platform: str) -> None:
         for tree in (trees.rendered(ci=platform, provider=p) for p in ("local", "kubernetes"))
     )
     # Only one has infrastructure, and on GitLab two files that say when it is looked at.
-    same = {name for name in cluster if "infra-" not in name} - {
+    same = {name for name in cluster if "infra" not in name} - {
         ".gitlab-ci.yml",
         ".gitlab/schedules.yaml",
     }
@@ -261,8 +261,8 @@ GRAPH_PLANTS = [
     # Infrastructure: past an environment, without a login, with too much, or in silence.
     (
         "azure/infra-apply@gcp",
-        "dependsOn: [staging]",
-        "dependsOn: []",
+        "after: [check, staging]",
+        "after: [check]",
         "prod: infra gets there past",
     ),
     ("github/infra-plan@aws", "id-token: write", "id-token: none", "infra-plan.plan: logs in: Fal"),
