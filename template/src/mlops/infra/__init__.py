@@ -18,6 +18,7 @@ from ..errors import MlopsError
 from ..settings import in_pipeline, load_settings
 
 ROOT = Path("infra") / project.PROVIDER
+BOOTSTRAP = ROOT / "bootstrap"
 MARKER = f"<!-- mlops: {project.NAME}, infra -->"
 PLANS = Path("build/infra")  # a text for each environment, for the pull request's comment
 CHECKOV = "checkov==3.3.30"
@@ -32,11 +33,12 @@ def check() -> None:
     Nothing is asked of the provider, and nobody logs in.
     """
     _terraform("fmt", "-check", "-recursive", root=ROOT)
-    for root in (ROOT, ROOT / "bootstrap"):
+    for root in (ROOT, BOOTSTRAP):
         _terraform("init", "-backend=false", "-input=false", root=root)
         _terraform("validate", root=root)
     for environment in project.ENVIRONMENTS:
-        _terraform("test", f"-var-file=environments/{environment}.tfvars", root=ROOT)
+        _terraform("test", *_values(environment))
+        _terraform("test", *_values(environment, ".."), root=BOOTSTRAP)
     scan = ["--directory", str(ROOT), "--framework", "terraform", "--skip-download"]
     command = ["uv", "tool", "run", "--from", CHECKOV, "checkov", *scan, "--quiet", "--compact"]
     if code := subprocess.run(command, check=False).returncode:
@@ -49,11 +51,10 @@ def bootstrap(environment: str) -> None:
     Its own state stays on this machine, a workspace for each environment.
     """
     _refuse_in_pipeline("bootstrap")
-    root, variables = ROOT / "bootstrap", _login(environment, "apply")
-    _terraform("init", "-input=false", root=root, variables=variables)
-    shared = ("-var-file=../terraform.tfvars", f"-var-file=../environments/{environment}.tfvars")
+    variables = _login(environment, "apply")
+    _terraform("init", "-input=false", root=BOOTSTRAP, variables=variables)
     variables["TF_WORKSPACE"] = environment
-    _terraform("apply", f"-var=environment={environment}", *shared, root=root, variables=variables)
+    _terraform("apply", *_values(environment, ".."), root=BOOTSTRAP, variables=variables)
 
 
 def plan(environment: str) -> bool:
@@ -148,8 +149,10 @@ def _shown(text: str) -> str:
     return text[max(begin, 0) :].strip().replace("~~~~", "~~~")
 
 
-def _values(environment: str) -> list[str]:
-    return [f"-var-file=environments/{environment}.tfvars"]
+def _values(environment: str, root: str = ".") -> list[str]:
+    """Return the options that give a configuration its values; they lie in the root."""
+    names = ("terraform", f"environments/{environment}")
+    return [f"-var-file={root}/{name}.tfvars" for name in names]
 
 
 def _init(environment: str, identity: Identity) -> dict[str, str]:
