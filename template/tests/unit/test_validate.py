@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlops import project
 from mlops.errors import DataError, MlopsError
 from mlops.pipeline.validate import split, validate
 from mlops.settings import Params, Paths, SplitParams, load_params
@@ -35,6 +36,18 @@ def test_a_bad_period_is_named(
     _write(period, change, rows)
     with pytest.raises(DataError, match=message):
         validate(load_params(), Paths())
+
+
+def test_no_personal_value_gets_into_the_profile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = project.schema.Records.to_schema()
+    schema.columns["colour"].metadata = {"personal": True}
+    validate(load_params(), Paths())
+    assert "colour" in json.loads(Paths().profile.read_text())
+    monkeypatch.setattr(project.schema.Records, "to_schema", lambda: schema)
+    validate(load_params(), Paths())
+    assert "colour" not in json.loads(Paths().profile.read_text())
 
 
 def test_a_sample_may_be_small_and_its_skew_is_only_reported(home: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import project
 from ..errors import MlopsError
 from ..profile import profile, skew
 from ..settings import Params, Paths, SplitParams, load_gates
@@ -27,7 +28,8 @@ def validate(params: Params, paths: Paths) -> None:
         limits = limits.model_copy(update={"min_rows": 1})
     for period, records in frames.items():
         refuse(findings_of(records, limits), period)
-    reference = profile(pd.concat([frames[period] for period in parts["train"]]))
+    training = pd.concat([frames[period] for period in parts["train"]])
+    reference = profile(training.drop(columns=_personal(), errors="ignore"))
     distances = {}
     for period in parts["test"]:
         if params.data.sample == 1:
@@ -39,6 +41,12 @@ def validate(params: Params, paths: Paths) -> None:
         {"rows": {period: len(records) for period, records in frames.items()}, "skew": distances},
     )
     log.info("%d periods are good: schema, integrity, values, skew", len(files))
+
+
+def _personal() -> list[str]:
+    """Return the personal columns: the profile goes into git, and holds values."""
+    columns = project.schema.Records.to_schema().columns.items()
+    return [name for name, column in columns if (column.metadata or {}).get("personal")]
 
 
 def split(periods: list[str], params: SplitParams) -> dict[str, list[str]]:
