@@ -17,7 +17,7 @@ import pytest
 from mlops import project
 
 ROOT = Path(__file__).parents[2]
-LOGIN = {"UV_PUBLISH_USERNAME": "job", "UV_PUBLISH_PASSWORD": "token"}
+LOGIN = {"UV_PUBLISH_USERNAME": "job", "UV_PUBLISH_PASSWORD": "token"}  # pragma: allowlist secret
 
 
 class Feed(HTTPServer):

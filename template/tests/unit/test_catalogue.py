@@ -1,5 +1,6 @@
 """The catalogue of data: what a wrong one is told, what `mlops data list` shows of a right one."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def written(home: Path) -> None:
 def test_the_list_tells_of_each_dataset_whose_it_is_and_at_which_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    schema = project.schema.Records.to_schema()
+    schema = deepcopy(project.schema.Records.to_schema())  # pandera keeps the one it has made
     schema.columns["shop"].metadata = {"personal": True}
     monkeypatch.setattr(project.schema.Records, "to_schema", lambda: schema)
     done = CliRunner().invoke(cli.app, ["data", "list"], catch_exceptions=False)

@@ -1,5 +1,6 @@
 """What is refused before any data is read; tests/integration/test_replicate.py makes a replica."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def untouched(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def mark(monkeypatch: pytest.MonkeyPatch, metadata: dict[str, Any]) -> None:
-    schema = project.schema.Records.to_schema()
+    schema = deepcopy(project.schema.Records.to_schema())  # pandera keeps the one it has made
     schema.columns["shop"].metadata = metadata
     monkeypatch.setattr(project.schema.Records, "to_schema", lambda: schema)
 

@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
@@ -41,7 +42,7 @@ def test_a_bad_period_is_named(
 def test_no_personal_value_gets_into_the_profile(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema = project.schema.Records.to_schema()
+    schema = deepcopy(project.schema.Records.to_schema())  # pandera keeps the one it has made
     schema.columns["colour"].metadata = {"personal": True}
     validate(load_params(), Paths())
     assert "colour" in json.loads(Paths().profile.read_text())
